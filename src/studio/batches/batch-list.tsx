@@ -14,6 +14,7 @@ import { useStudio } from '../studio-context.ts'
 import { useMay } from '../who.ts'
 import { BatchBar } from './batch-bar.tsx'
 import { BATCH_LABELS, batchCost, batchTitle, finishedIn } from './batch-labels.ts'
+import { OlderButton } from '../older-button.tsx'
 import { Problem } from '../problem.tsx'
 
 /** Milliseconds between requests for the counts while a batch is running. */
@@ -21,7 +22,7 @@ const REFRESH_MS = 3_000
 
 export function BatchList() {
   const { client } = useStudio()
-  const { data, error, hasNextPage, isFetchingNextPage, fetchNextPage, refetch } = useInfiniteQuery({
+  const query = useInfiniteQuery({
     ...pagesOf(['batches'], client.listBatches),
     refetchInterval: ({ state: { data: read } }) => {
       const pages = read?.pages ?? []
@@ -30,6 +31,7 @@ export function BatchList() {
       return running && REFRESH_MS * pages.length
     },
   })
+  const { data, error, refetch } = query
   const may = useMay('jobs:write')
   useFollowAll()
   useEffect(() => void (document.title = 'Batches · genqueue'), [])
@@ -54,11 +56,7 @@ export function BatchList() {
           </li>
         ))}
       </ul>
-      {hasNextPage && (
-        <button type="button" className="button" disabled={isFetchingNextPage} onClick={() => void fetchNextPage()}>
-          Older batches
-        </button>
-      )}
+      <OlderButton of={query} text="Older batches" />
     </main>
   )
 }

@@ -1,8 +1,9 @@
 import { useEffect, useSyncExternalStore } from 'react'
-import { ArrowLeft, Download, RotateCw, Square } from 'lucide-react'
+import { Download, RotateCw, Square } from 'lucide-react'
 import { Link } from 'wouter'
 import type { Batch, JobStatus } from '../../client/types.ts'
 import { batchPath, go, leave, STATUSES, useAddress, withQuery } from '../address.ts'
+import { BackBar } from '../back-bar.tsx'
 import { ConfirmButton } from '../confirm-button.tsx'
 import { CopyButton } from '../copy-button.tsx'
 import { Figure, Figures } from '../figures.tsx'
@@ -50,12 +51,7 @@ export function BatchPage({ id }: { id: string }) {
   }
   return (
     <main className="page">
-      <nav className="run-bar" aria-label="Batches">
-        <button type="button" className="quiet back" onClick={() => leave('/batches')}>
-          <ArrowLeft />
-          Batches
-        </button>
-      </nav>
+      <BackBar to="/batches" name="Batches" />
       <header className="run-head">
         <h1 dir="auto">{batchTitle(batch)}</h1>
         <p className="run-sub muted">

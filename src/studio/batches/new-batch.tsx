@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react'
-import { ArrowLeft } from 'lucide-react'
 import type { BatchRequest, Json } from '../../client/types.ts'
-import { batchPath, go, leave } from '../address.ts'
+import { batchPath, go } from '../address.ts'
+import { BackBar } from '../back-bar.tsx'
 import { ChosenRecipe, useRecipe } from '../composer.tsx'
 import { useDraft } from '../drafts.ts'
 import { PriceLine } from '../price-line.tsx'
@@ -23,12 +23,7 @@ export function NewBatch() {
   useEffect(() => void (document.title = 'New batch · genqueue'), [])
   return (
     <main className="page page-narrow">
-      <nav className="run-bar" aria-label="Batches">
-        <button type="button" className="quiet back" onClick={() => leave('/batches')}>
-          <ArrowLeft />
-          Batches
-        </button>
-      </nav>
+      <BackBar to="/batches" name="Batches" />
       <h1 className="page-title">New batch</h1>
       <ChosenRecipe chosen={chosen} />
       {chosen.recipe && <BatchForm key={chosen.recipe.key} recipe={chosen.recipe} />}

@@ -8,6 +8,7 @@ import { clockTime, whenFull, whenShort } from '../format.ts'
 import { credits } from '../money.ts'
 import { pagesOf } from '../queries.ts'
 import { useStudio } from '../studio-context.ts'
+import { OlderButton } from '../older-button.tsx'
 import { Problem } from '../problem.tsx'
 
 const KINDS: Record<LedgerKind, string> = {
@@ -52,9 +53,10 @@ export function Ledger() {
 
 function Entries({ kind }: { kind: LedgerKind | null }) {
   const { client } = useStudio()
-  const { data, error, hasNextPage, isFetchingNextPage, fetchNextPage, refetch } = useInfiniteQuery(
+  const pages = useInfiniteQuery(
     pagesOf(['credits', 'ledger', kind], (page) => client.ledger({ ...page, ...(kind ? { kind } : {}) }), 25),
   )
+  const { data, error, refetch } = pages
   return (
     <>
       <Problem text={error && errorText(error)} onRetry={data ? undefined : () => void refetch()} />
@@ -88,11 +90,7 @@ function Entries({ kind }: { kind: LedgerKind | null }) {
           </table>
         </div>
       )}
-      {hasNextPage && (
-        <button type="button" className="button" disabled={isFetchingNextPage} onClick={() => void fetchNextPage()}>
-          {isFetchingNextPage ? 'Loading…' : 'Older entries'}
-        </button>
-      )}
+      <OlderButton of={pages} text="Older entries" />
     </>
   )
 }

@@ -1,8 +1,9 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
-import { ArrowLeft, RotateCw, Trash2 } from 'lucide-react'
+import { RotateCw, Trash2 } from 'lucide-react'
 import type { Endpoint, EndpointTest, NewEndpoint } from '../../client/types.ts'
-import { go, leave } from '../address.ts'
+import { go } from '../address.ts'
+import { BackBar } from '../back-bar.tsx'
 import { serviceNow } from '../clock.ts'
 import { ConfirmButton } from '../confirm-button.tsx'
 import { CopyButton } from '../copy-button.tsx'
@@ -21,17 +22,6 @@ import { useAction } from './use-action.ts'
 
 const REFRESH_MS = 5_000
 
-function Back() {
-  return (
-    <nav className="run-bar" aria-label="Notifications">
-      <button type="button" className="quiet back" onClick={() => leave('/notifications')}>
-        <ArrowLeft />
-        Notifications
-      </button>
-    </nav>
-  )
-}
-
 /** The secret of an endpoint that was created or rotated a moment ago, in this tab only. */
 const shownOnce = new Map<string, string>()
 
@@ -40,7 +30,7 @@ export function NewEndpointPage() {
   useEffect(() => void (document.title = 'New endpoint · genqueue'), [])
   return (
     <main className="page page-narrow">
-      <Back />
+      <BackBar to="/notifications" name="Notifications" />
       <h1 className="page-title">New endpoint</h1>
       <EndpointForm
         submit="Create endpoint"
@@ -75,7 +65,7 @@ export function EndpointPage({ id }: { id: string }) {
   }
   return (
     <main className="page">
-      <Back />
+      <BackBar to="/notifications" name="Notifications" />
       <Problem text={error && errorText(error)} onRetry={data ? undefined : () => void refetch()} />
       {data && (
         <>

@@ -5,6 +5,7 @@ import { amend, useAddress } from '../address.ts'
 import { serviceNow } from '../clock.ts'
 import { errorText } from '../error-text.ts'
 import { moment, whenFull } from '../format.ts'
+import { OlderButton } from '../older-button.tsx'
 import { Problem } from '../problem.tsx'
 import { pagesOf } from '../queries.ts'
 import { StatusIcon } from '../status-icon.tsx'
@@ -67,7 +68,7 @@ export function Log({ endpoints, of }: { endpoints: readonly Endpoint[]; of?: st
 function Entries({ filter, endpoints }: { filter: Filter; endpoints: readonly Endpoint[] }) {
   const { client } = useStudio()
   const { state, endpoint } = filter
-  const { data, error, hasNextPage, isFetchingNextPage, fetchNextPage, refetch } = useInfiniteQuery({
+  const pages = useInfiniteQuery({
     ...pagesOf(
       ['notifications', state, endpoint],
       (page) =>
@@ -81,6 +82,7 @@ function Entries({ filter, endpoints }: { filter: Filter; endpoints: readonly En
     // Rereading takes one request a page.
     refetchInterval: ({ state: { data: read } }) => REFRESH_MS * (read?.pages.length ?? 1),
   })
+  const { data, error, refetch } = pages
   return (
     <>
       <Problem text={error && errorText(error)} onRetry={data ? undefined : () => void refetch()} />
@@ -112,11 +114,7 @@ function Entries({ filter, endpoints }: { filter: Filter; endpoints: readonly En
           </table>
         </div>
       )}
-      {hasNextPage && (
-        <button type="button" className="button" disabled={isFetchingNextPage} onClick={() => void fetchNextPage()}>
-          {isFetchingNextPage ? 'Loading…' : 'Older notifications'}
-        </button>
-      )}
+      <OlderButton of={pages} text="Older notifications" />
     </>
   )
 }

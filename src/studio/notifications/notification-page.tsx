@@ -1,9 +1,10 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect } from 'react'
-import { ArrowLeft, RotateCw } from 'lucide-react'
+import { RotateCw } from 'lucide-react'
 import { Link } from 'wouter'
 import type { DeliveryAttempt } from '../../client/types.ts'
-import { batchPath, leave, runPath } from '../address.ts'
+import { batchPath, runPath } from '../address.ts'
+import { BackBar } from '../back-bar.tsx'
 import { serviceNow } from '../clock.ts'
 import { CopyButton } from '../copy-button.tsx'
 import { errorText } from '../error-text.ts'
@@ -36,12 +37,7 @@ export function NotificationPage({ id }: { id: string }) {
   const text = data && JSON.stringify(data.body, null, 2)
   return (
     <main className="page">
-      <nav className="run-bar" aria-label="Notifications">
-        <button type="button" className="quiet back" onClick={() => leave('/notifications')}>
-          <ArrowLeft />
-          Notifications
-        </button>
-      </nav>
+      <BackBar to="/notifications" name="Notifications" />
       <Problem text={error && errorText(error)} onRetry={data ? undefined : () => void refetch()} />
       {data && (
         <>

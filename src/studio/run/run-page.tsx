@@ -1,10 +1,11 @@
 import { useQuery } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
-import { ArrowLeft, ChevronDown, ChevronUp } from 'lucide-react'
+import { ChevronDown, ChevronUp } from 'lucide-react'
 import { Link } from 'wouter'
 import { ApiError, isFinal } from '../../client/client.ts'
 import type { Job } from '../../client/types.ts'
 import { batchPath, go, leave, runPath } from '../address.ts'
+import { BackBar } from '../back-bar.tsx'
 import { CopyButton } from '../copy-button.tsx'
 import { errorText } from '../error-text.ts'
 import { sourceOf, titleOf } from '../format.ts'
@@ -123,11 +124,7 @@ function RunBar({ id }: { id: string }) {
   const { ids } = useSheet()
   const { newer, older } = neighbours(ids, id)
   return (
-    <nav className="run-bar" aria-label="Runs">
-      <button type="button" className="quiet back" onClick={() => leave()}>
-        <ArrowLeft />
-        Runs
-      </button>
+    <BackBar to="/" name="Runs">
       <span className="bar-space" />
       <button
         type="button"
@@ -149,7 +146,7 @@ function RunBar({ id }: { id: string }) {
       >
         <ChevronDown />
       </button>
-    </nav>
+    </BackBar>
   )
 }
 
