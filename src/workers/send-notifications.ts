@@ -10,6 +10,7 @@ import type { Message, Postponed, SendResult, Transport } from '../shared/notifi
 import type { Logger } from '../shared/process/logger.ts'
 import { isRedisTrouble } from '../shared/redis/trouble.ts'
 import type { SigningSecretStore } from '../shared/tenants/ports.ts'
+import { withDeadline } from '../shared/values/deadline.ts'
 import { createPlaces, type Destination } from './notification-places.ts'
 
 export interface SendDependencies {
@@ -23,19 +24,25 @@ export interface SendDependencies {
   timings: Pick<Timings, 'notifyLease' | 'notifyFirstRetry'>
   log: Logger
   random?: () => number
+  /** ms */
+  stopWithin?: number
 }
 
 export interface Sender {
   /** Sends what is due; returns at once. */
   wake(): void
-  /** Takes nothing more; aborts what is still being sent after a moment. Its outcome is unknown, so it is sent again. */
+  /**
+   * Takes nothing more; aborts what is still being sent after a moment. Its outcome is unknown, so it is sent again. Ends within
+   * `stopWithin`, also when Redis does not respond.
+   */
   stop(): Promise<void>
 }
 
 /** Destinations that are claimed at once. */
 const CLAIMED = 100
-/** Time for attempts to complete when the process stops, ms. */
-const STOP_WITHIN_MS = 3000
+/** When the process stops: the end of all attempts, ms, and the part of that time after which those that still wait are aborted. */
+const STOP_WITHIN_MS = 4000
+const ABORT_AFTER = 0.75
 /** Unreadable notifications that are remembered, so that each is logged once. */
 const MOST_LOGGED = 1000
 
@@ -46,7 +53,8 @@ const DETAILS = { gone: 'It responded with 410 Gone.', failing: 'Every attempt h
  * few notifications of each, as far as there are places for them (notification-places.ts).
  */
 export function createSender(dependencies: SendDependencies): Sender {
-  const { store, endpoints, notices, secrets, timings, log, random = Math.random } = dependencies
+  const { store, endpoints, notices, secrets, timings, log } = dependencies
+  const { random = Math.random, stopWithin = STOP_WITHIN_MS } = dependencies
   const transports = new Map(dependencies.transports.map((one) => [one.kind, one]))
   const places = createPlaces()
   const stopping = new AbortController()
@@ -84,10 +92,12 @@ export function createSender(dependencies: SendDependencies): Sender {
     isWanted = true
     if (isClaiming || isStopped) return
     isClaiming = true
-    void claimAll().finally(() => {
-      isClaiming = false
-      if (isWanted && !isStopped && places.hasRoom()) setImmediate(wake)
-    })
+    track(
+      claimAll().finally(() => {
+        isClaiming = false
+        if (isWanted && !isStopped && places.hasRoom()) setImmediate(wake)
+      }),
+    )
   }
 
   /** Gives the free places to destinations. */
@@ -263,13 +273,22 @@ export function createSender(dependencies: SendDependencies): Sender {
     else if (now.disabled === null) await store.resume(tenant, id)
   }
 
+  async function untilIdle(): Promise<void> {
+    while (inFlight.size > 0) await Promise.allSettled(inFlight)
+  }
+
   return {
     wake,
     async stop() {
       isStopped = true
-      const timer = setTimeout(() => stopping.abort(new Error('the worker is stopping')), STOP_WITHIN_MS)
-      while (inFlight.size > 0) await Promise.allSettled(inFlight)
-      clearTimeout(timer)
+      const timer = setTimeout(() => stopping.abort(new Error('the worker is stopping')), ABORT_AFTER * stopWithin)
+      try {
+        await withDeadline(untilIdle(), stopWithin, 'sending')
+      } catch (error) {
+        log.warn({ err: error, attempts: inFlight.size }, 'stopped without the end of attempts; they are sent again')
+      } finally {
+        clearTimeout(timer)
+      }
     },
   }
 }

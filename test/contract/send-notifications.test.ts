@@ -28,6 +28,7 @@ import { createSender, type Sender } from '../../src/workers/send-notifications.
 import { freePort } from '../support/free-port.ts'
 import { hang, startReceiver, withStatus, type Received } from '../support/receiver.ts'
 import { freshPrefix, testRedisUrl } from '../support/redis.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const redis = new Redis(testRedisUrl())
@@ -63,6 +64,9 @@ interface SenderOptions {
   transports?: readonly Transport[]
   lease?: number
   log?: Logger
+  /** Over another connection. */
+  over?: NotificationStore
+  stopWithin?: number
   bodyOf?: (notification: Message['notification']) => Promise<string>
   /** While a notice is owed. */
   meanwhile?: () => Promise<unknown>
@@ -75,6 +79,8 @@ function sender({
   log = silent,
   meanwhile,
   bodyOf = async (notification) => body(notification),
+  over = store,
+  stopWithin,
 }: SenderOptions = {}): Sender {
   const http = createHttpTransport({
     allow: ALLOW ?? { hosts: [], ranges: [] },
@@ -84,7 +90,7 @@ function sender({
     ...transport,
   })
   const started = createSender({
-    store,
+    store: over,
     endpoints,
     notices: {
       async owe(_tenant, notice) {
@@ -99,6 +105,7 @@ function sender({
     timings: { notifyLease: lease, notifyFirstRetry: HOUR },
     log,
     random: () => 0,
+    ...(stopWithin === undefined ? {} : { stopWithin }),
   })
   running.push(async () => {
     await http.close()
@@ -618,5 +625,50 @@ describe('one bad receiver', () => {
     started.wake()
     await waitFor('the others', async () => (await store.figures()).sent.delivered === 20)
     expect(dead.received.length).toBeLessThanOrEqual(128)
+  })
+})
+
+describe('a sender', () => {
+  test.for<[name: string, fault: (proxy: TcpProxy) => Promise<void>]>([
+    ['silent', async (proxy) => proxy.blackHole()],
+    [
+      'gone',
+      async (proxy) => {
+        await proxy.refuse()
+        proxy.resetAll()
+      },
+    ],
+  ])('ends within its time when Redis is away: %s', async ([, fault]) => {
+    const receiver = await startReceiver(hang)
+    const endpoint = await addEndpoint(receiver.url)
+    const id = await addFor(endpoint)
+    const url = new URL(testRedisUrl())
+    const proxy = await startTcpProxy({ host: url.hostname, port: Number(url.port) })
+    url.host = `127.0.0.1:${proxy.port}`
+    // No call ends by itself.
+    const away = new Redis(url.href, { maxRetriesPerRequest: null })
+    away.on('error', () => undefined)
+    const far = createRedisNotificationStore({ redis: away, keys, endpoints })
+    const recording = Promise.withResolvers<undefined>()
+    const over: NotificationStore = {
+      ...far,
+      record(...result) {
+        recording.resolve(undefined)
+        return far.record(...result)
+      },
+    }
+    const stopping = sender({ over, stopWithin: 50, transport: { timeout: 200 } })
+    stopping.wake()
+    await receiver.count(1)
+    await fault(proxy)
+    await recording.promise
+    await stopping.stop()
+    away.disconnect()
+    await proxy.stop()
+    receiver.answer(withStatus(204))
+    await makeDue(endpoint.id)
+    sender().wake()
+    await inState(id, 'delivered')
+    expect(receiver.ids()).toEqual([id, id])
   })
 })
