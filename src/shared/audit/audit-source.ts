@@ -50,6 +50,10 @@ export interface KeyNames {
   keptFiles: Set<string>
   /** Tenants with an outbox. */
   notices: string[]
+  /** Tenants with endpoints, or with counts of them. */
+  subscribers: Set<string>
+  /** Those for which notifications wait. */
+  destinations: string[]
   uploads: Set<string>
   /** Uploads that have more than a record. */
   uploadParts: Set<string>
@@ -76,6 +80,12 @@ export interface AuditSource {
   notices(tenant: string): Promise<string[]>
   /** Whether such a row, and its member of the due index, exist. */
   notice(tenant: string, id: string, member: string): Promise<[isOwed: boolean, isDue: boolean]>
+  /** id -> JSON of a tenant's endpoints, and type of event -> number of them; `seen`: both as a text, to compare. */
+  subscribers(
+    tenant: string,
+  ): Promise<{ endpoints: Record<string, string>; counts: Record<string, string>; seen: string }>
+  /** The number of notifications that wait for a destination, and whether it is among those that are served. */
+  waiting(destination: string): Promise<[waiting: number, isServed: boolean]>
   /** Pages of an index. */
   members(kind: IndexKind, key: string): AsyncIterable<string[]>
   holds(kind: IndexKind, key: string, member: string): Promise<boolean>

@@ -16,6 +16,7 @@ import { checkLabels } from './check-labels.ts'
 import { checkJob, ghost, type IndexMember, type LoadedJob } from './rules/check-job.ts'
 import { checkBudget, checkCounters, checkUpstream, type AttemptFacts } from './rules/check-upstream.ts'
 import { checkBatchMember, checkBatches, checkLedgers, checkSlots } from './check-shared-state.ts'
+import { checkNotifications } from './check-notifications.ts'
 import { checkStored } from './check-stored.ts'
 import { compareFile } from './compare-file.ts'
 import { problem, type Command, type Finding, type Invariant, type Problem } from './rules/finding.ts'
@@ -329,6 +330,7 @@ function createWalk(options: AuditOptions, began: number) {
       problems.push(...(await checkKeptFiles(names, { source, keys })))
       problems.push(...(await checkUploads(names, { source, keys, artifacts })))
       problems.push(...(await checkStored(source, keys)))
+      problems.push(...(await checkNotifications(names, { source, keys })))
       problems.push(...(await checkLedgers(source, options.ledgers)))
       if (tenants.size + unread.size > 0 && !(await source.sweepScheduled()))
         say('sweep_scheduled', 'sweep', 'no sweep is scheduled; a starting worker schedules it')

@@ -34,6 +34,8 @@ import { noKeyNames, sortKeyName } from './rules/key-names.ts'
 import { ZOD_ERRORS } from '../errors/zod-errors.ts'
 
 const flatten = z.record(z.string(), z.string()).transform((fields) => Object.entries(fields).flat())
+const texts = z.record(z.string(), z.string())
+const byName = ([a]: [string, string], [b]: [string, string]): number => (a < b ? -1 : 1)
 const score = z.union([z.null(), z.coerce.number()])
 const text = z.string().nullable()
 /** A number of a hash; 0 when it is absent. */
@@ -259,6 +261,15 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     }
   }
 
+  async function subscribers(tenant: string): ReturnType<AuditSource['subscribers']> {
+    const [endpoints, counts] = await run(
+      redis.multi().hgetall(keys.endpoints(tenant)).hgetall(keys.subscribed(tenant)),
+    )
+    const found = { endpoints: texts.parse(endpoints), counts: texts.parse(counts) }
+    const sorted = [found.endpoints, found.counts].map((hash) => Object.entries(hash).toSorted(byName))
+    return { ...found, seen: JSON.stringify(sorted) }
+  }
+
   const members = (kind: 'zset' | 'set', key: string): AsyncIterable<string[]> =>
     kind === 'set' ? redis.sscanStream(key, { count: 500 }) : evens(redis.zscanStream(key, { count: 500 }))
 
@@ -315,6 +326,15 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     async notice(tenant, id, member) {
       const [row, at] = await run(redis.multi().hexists(keys.notices(tenant), id).zscore(keys.due, member))
       return [row === 1, at !== null]
+    },
+
+    subscribers,
+
+    async waiting(destination) {
+      const [waiting, place] = await run(
+        redis.multi().zcard(keys.waitingNotifications(destination)).zscore(keys.destinations, destination),
+      )
+      return [z.number().parse(waiting), score.parse(place) !== null]
     },
 
     revision: async (id: string): Promise<string> => (await redis.hget(keys.job(id), 'rev')) ?? '',
@@ -393,6 +413,13 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
         await redis.watch(key)
         const [state, isCounted] = await redis.hmget(key, 'state', 'counted')
         if (state !== 'ready' || isCounted === '1') {
+          await redis.unwatch()
+          return false
+        }
+      } else if (guard && 'subscribers' in guard) {
+        const tenant = guard.subscribers
+        await redis.watch(keys.endpoints(tenant), keys.subscribed(tenant))
+        if ((await subscribers(tenant)).seen !== guard.seen) {
           await redis.unwatch()
           return false
         }

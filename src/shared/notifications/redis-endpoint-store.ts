@@ -5,7 +5,7 @@ import type { JobKeys } from '../jobs/record/job-keys.ts'
 import { NewerRecordError } from '../jobs/record/record-codec.ts'
 import { loadScript } from '../redis/script.ts'
 import type { EndpointStore } from './ports.ts'
-import { endpointSchema, type Endpoint } from './rules/endpoint.ts'
+import { countedTypes, endpointSchema, type Endpoint } from './rules/endpoint.ts'
 
 /** Also when Redis is full: an endpoint can be disabled then, and accepted jobs still end. */
 const writeEndpoint = loadScript(new URL('write-endpoint.lua', import.meta.url), { flags: ['allow-oom'] })
@@ -21,7 +21,10 @@ function decode(text: string): Endpoint {
   return endpointSchema.parse(value, ZOD_ERRORS)
 }
 
-const typesOf = (endpoint: Endpoint | null): string => [...new Set(endpoint?.events)].map((type) => `${type} `).join('')
+const typesOf = (endpoint: Endpoint | null): string =>
+  countedTypes(endpoint?.events ?? [])
+    .map((type) => `${type} `)
+    .join('')
 
 export function createRedisEndpointStore({
   redis,

@@ -15,6 +15,7 @@ export const INVARIANTS = {
   index_member_exists: 'Everything that an index names exists.',
   counted: 'The counters of phases equal a recount.',
   stored_counted: 'The bytes and files that a tenant stores are counted as their records say.',
+  subscribed_counted: 'The types of events that the endpoints of a tenant hear of equal a recount.',
   due: 'Everything that is not final has a due time.',
   due_member_open: 'Nothing that is complete is due.',
   sweep_scheduled: 'The next sweep is scheduled.',
@@ -57,9 +58,9 @@ export interface Problem extends Finding {
   fix: Command[]
   /**
    * The revision of the job for which the fix is correct; '': the job must not exist. `uncounted`: the upload must be ready
-   * and not counted. null: always correct.
+   * and not counted. `subscribers`: the endpoints of the tenant and their counts must be as they were `seen`. null: always correct.
    */
-  guard: { job: string; rev: string } | { uncounted: string } | null
+  guard: { job: string; rev: string } | { uncounted: string } | { subscribers: string; seen: string } | null
 }
 
 /** A problem that can be repaired where there is a fix. */

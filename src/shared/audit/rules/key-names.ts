@@ -12,6 +12,8 @@ export const noKeyNames = (): KeyNames => ({
   slots: [],
   keptFiles: new Set(),
   notices: [],
+  subscribers: new Set(),
+  destinations: [],
   uploads: new Set(),
   uploadParts: new Set(),
   open: [],
@@ -30,6 +32,10 @@ export function sortKeyName(names: KeyNames, key: string, [kind, id = '', ...res
   else if (kind === 'tenant' && part === 'batches') names.tenantBatches.push(key)
   else if (kind === 'tenant' && part === 'slots') names.slots.push(key)
   else if (kind === 'tenant' && part === 'notices') names.notices.push(id)
+  else if (kind === 'tenant' && (part === 'endpoints' || part === 'subscribed')) names.subscribers.add(id)
+  // The name of a destination may have colons.
+  else if (kind === 'destination' && rest.at(-1) === 'waiting')
+    names.destinations.push([id, ...rest.slice(0, -1)].join(':'))
   else if (kind === 'files' && part === undefined) names.keptFiles.add(id)
   else if (kind === 'upload' && part === undefined) names.uploads.add(id)
   else if (kind === 'upload' && part === 'jobs') names.uploadParts.add(id)

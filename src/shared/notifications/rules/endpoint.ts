@@ -38,3 +38,6 @@ export const endpointSchema = z.object({
   disabled: z.object({ at: z.number(), reason: z.enum(DISABLED_REASONS) }).nullable(),
 })
 export type Endpoint = z.output<typeof endpointSchema>
+
+/** The types by which an endpoint counts: each once. */
+export const countedTypes = (events: readonly string[]): string[] => [...new Set(events)]
