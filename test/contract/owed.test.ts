@@ -428,6 +428,7 @@ test('the audit finds rows that are not due, and members without a row, and repa
   await own.end(id, 'failed')
   const [row = ''] = await redis.hkeys(own.keys.outbox(id))
   await redis.zrem(own.keys.due, `effect:${id}:${row}`)
+  await redis.del(own.keys.subscribed(tenant))
   const audit = (repair: boolean) =>
     runAudit({
       source: createRedisAuditSource({ redis, keys: own.keys }),
