@@ -8,6 +8,7 @@ import { formatDuration } from '../shared/values/duration.ts'
 import { fieldsWith, isFinal, type ArtifactRecord, type JobRecord } from '../shared/jobs/rules/job.ts'
 import { endsOf, keepOf, type DeploymentKeep, type Keep } from '../shared/jobs/rules/keep.ts'
 import type { Pause } from '../shared/jobs/ports.ts'
+import { shownRate } from '../shared/limits/rules/budget.ts'
 import type { Json } from '../shared/values/json.ts'
 import { pick } from '../shared/values/pick.ts'
 import type { LinkKind } from './link-kind.ts'
@@ -18,7 +19,6 @@ import type { Crowd } from '../shared/jobs/rules/sharing.ts'
 export interface JobViewOptions {
   links: ArtifactLinks
   lasting: LastingLinks
-  createsPerMinute: number
   /** Longest wait for Replicate's confirmation of a stop, ms; then the job ends without it. */
   stopBound: number
   /** Default retention of jobs. */
@@ -74,11 +74,16 @@ const CROWD_WORDS: Record<Crowd, string> = {
   max_spend: 'The rest of the batch budget is held for jobs in progress.',
 }
 
+const budgetWords = ({ perMinute, ceiling }: { perMinute: number; ceiling: number }): string =>
+  perMinute < ceiling
+    ? `Waiting for the create budget. Replicate limits it to ${shownRate(perMinute)} predictions per minute at present, instead of ${ceiling}.`
+    : `Waiting for the create budget of ${ceiling} predictions per minute.`
+
 /** First come those that a reader looks for. */
 const SHOWN = [...new Set([...(['id', 'status', 'phase'] as const), ...fieldsWith('shown')])]
 
 /** Representation of a job in the API. */
-export function createJobView({ links, lasting, createsPerMinute, keep, stopBound }: JobViewOptions) {
+export function createJobView({ links, lasting, keep, stopBound }: JobViewOptions) {
   function waitingFor(waiting: Waiting): WaitingFor | null {
     if (waiting === null) return null
     if (waiting.for === 'outcome')
@@ -100,7 +105,7 @@ export function createJobView({ links, lasting, createsPerMinute, keep, stopBoun
         detail: waiting.wait?.detail ?? 'The output files are being copied.',
         until: timeOrNull(waiting.wait?.until ?? null),
       }
-    const { crowd, pause, condition, wait } = waiting
+    const { crowd, pause, condition, wait, rate } = waiting
     if (crowd) return { reason: crowd, detail: CROWD_WORDS[crowd], until: null }
     if (pause) return { reason: pause.reason, detail: PAUSE_WORDS[pause.reason], until: timeOrNull(pause.until) }
     const words = condition && CONDITION_WORDS[condition]
@@ -108,7 +113,7 @@ export function createJobView({ links, lasting, createsPerMinute, keep, stopBoun
     if (wait) return { ...wait, until: null }
     return {
       reason: 'budget',
-      detail: `Waiting for the create budget of ${createsPerMinute} predictions per minute.`,
+      detail: budgetWords(rate),
       until: null,
     }
   }

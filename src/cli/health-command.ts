@@ -32,7 +32,7 @@ async function health(options: ConnectionOptions): Promise<number> {
       ['jobs', counts(Object.entries(state.jobs))],
       ['waiting', counts(state.waiting.reasons.map(({ reason, jobs }) => [reason, jobs]))],
       ['predictions', `${state.predictions_open} in flight`],
-      ['creates', allowance(state.budget.creates)],
+      ['creates', creates(state.budget.creates)],
       ['reads', allowance(state.budget.reads)],
       ['webhooks', webhooks(state.webhooks)],
       ['finished by', counts(Object.entries(state.finished_by))],
@@ -46,8 +46,11 @@ async function health(options: ConnectionOptions): Promise<number> {
 const counts = (entries: readonly (readonly [string, number | undefined])[]): string =>
   entries.flatMap(([name, count]) => (count ? [`${count} ${name}`] : [])).join(', ') || 'none'
 
-const allowance = ({ free, per_minute, burst }: Health['budget']['creates']): string =>
+const allowance = ({ free, per_minute, burst }: Health['budget']['reads']): string =>
   `${free} free now, ${per_minute} per minute, ${burst} at once`
+
+const creates = (rate: Health['budget']['creates']): string =>
+  rate.quiet_since === null ? allowance(rate) : `${allowance(rate)}, lowered from ${rate.ceiling} by 429s`
 
 function webhooks({ expected, silent, latency, dead_letters }: Health['webhooks']): string {
   const state = !expected ? 'not expected, results are polled' : silent ? 'expected, none arrive' : 'expected'

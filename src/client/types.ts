@@ -1503,7 +1503,7 @@ export interface Health {
     dead_letters: number
   }
   budget: {
-    creates: Allowance
+    creates: CreateAllowance
     reads: Allowance
   }
   /** Why creation is paused, and until when that is known; null if it is not. */
@@ -1545,6 +1545,26 @@ export interface Health {
     waiting: number
     overdue: number
   }
+}
+
+/** The rate of creates, which 429s lower for a time. */
+export interface CreateAllowance {
+  /** Lower than `ceiling` after Replicate responded to creates with 429. */
+  per_minute: number
+  /** Maximum number of requests in a burst. */
+  burst: number
+  /** Number of requests available now. */
+  free: number
+  /** The configured budget, or the limit that an operator set instead. */
+  ceiling: number
+  /**
+   * Since when no 429 has come; in the future while creation is paused for one. null: the rate is not lowered.
+   */
+  quiet_since: string | null
+  /** Creates that Replicate refused with 429, since the creation of the deployment. */
+  throttled: number
+  /** Those of them that were refused while a higher rate was tried. */
+  throttled_probing: number
 }
 
 /** A rate limit of requests to Replicate. */

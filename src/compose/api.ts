@@ -84,7 +84,7 @@ import { createServeAgents } from './agents.ts'
 import { inputChecks } from './input-checks.ts'
 import { createBoardOnDemand } from './board-on-demand.ts'
 import { buildApiDoctor } from './doctor.ts'
-import { ACCOUNT, createRate, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
+import { ACCOUNT, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
 import { buildReceiverViews } from './receiver-views.ts'
 import { arrivalRules, LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck, whileRedisResponds } from './health.ts'
 import { buildMailPages, buildMailTransport } from './mail.ts'
@@ -140,7 +140,6 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   const view = createJobView({
     links,
     lasting,
-    createsPerMinute: config.replicate.createsPerMinute,
     stopBound: core.timings.stopBound,
     keep: config.keep,
   })
@@ -352,7 +351,6 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         conditions,
         webhooks: core.webhooks,
         account: ACCOUNT,
-        creates: createRate(config),
         reads: { ...readRate(config), free: () => readBudgetFree(readBudgetOptions(redis, keys, config)) },
       }),
       ...doctorRoutes(buildApiDoctor(core, options, { catalogue, secrets }, scope)),

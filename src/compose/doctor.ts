@@ -79,7 +79,14 @@ export function connectedChecks(parts: Connected): CheckGroup[] {
       }),
       workersCheck(presence, store, timings),
       conditionsCheck(conditions),
-      accountChecks({ account, seen: observed.seen, pause: () => store.pause(ACCOUNT), token, baseUrl }),
+      accountChecks({
+        account,
+        seen: observed.seen,
+        pause: () => store.pause(ACCOUNT),
+        rate: () => store.createRate(ACCOUNT),
+        token,
+        baseUrl,
+      }),
       workerChecks({
         isWorkerSeen: async () => ((await presence.seenAgo()) ?? Infinity) <= workerSilence(timings),
         worker: createRedisAskWorker(redis, keys, {

@@ -79,7 +79,7 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
       { names: REDIS_CHECKS, within: 1_000, run: () => Promise.resolve(found.findings) },
       { names, within: 1_000, run: () => Promise.resolve(allOf(names, none)) },
       { names: PROBE_CHECKS, within: PROBES_WITHIN_MS, run: () => probeUnknown(config.publicUrl, probing) },
-      accountChecks({ account, seen: observed.seen, pause: null, token, baseUrl }),
+      accountChecks({ account, seen: observed.seen, pause: null, rate: null, token, baseUrl }),
       storageChecks({ ...stored, check: storage.artifacts.check }),
       mailCheckOf(config, publicUrl),
       ...always,

@@ -22,7 +22,6 @@ export function buildReceiverViews(
   const jobView = createJobView({
     links: createArtifactLinks(deployment.keys),
     lasting: { ...lasting, path: (...file) => origin() + lasting.path(...file) },
-    createsPerMinute: config.replicate.createsPerMinute,
     stopBound: timings.stopBound,
     keep: config.keep,
   })

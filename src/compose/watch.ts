@@ -5,6 +5,7 @@ import { watchConditions, type Look } from '../shared/conditions/watch-condition
 import { rememberCheck, type HealthCheck } from '../shared/process/health.ts'
 import { AT_RISK_MS, type Pause } from '../shared/jobs/ports.ts'
 import { createReadBudget } from '../shared/limits/redis-budget.ts'
+import { shownRate } from '../shared/limits/rules/budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import { createRedisPresence } from '../shared/redis/redis-presence.ts'
 import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
@@ -22,6 +23,7 @@ export function watchDeployment(core: Core, looks: readonly Look[], log: Logger)
     conditions: core.conditions,
     looks: [
       pauseLook(core),
+      rateLook(core),
       troubleLook(core),
       checkLook('redis_unfit', rememberCheck(redisFitness(core), REDIS_CHECK_MS)),
       checkLook('storage_failing', core.storageCheck),
@@ -43,6 +45,14 @@ const nextStep = ({ reason, until }: Pause): string => {
   const at = `${new Date(until).toISOString().slice(0, 19)}Z`
   return reason === 'rate_limited' || reason === 'storage' ? `until ${at}` : `next check of GET /account at ${at}`
 }
+
+/** The rate of creates after 429s. */
+const rateLook =
+  ({ store }: Core): Look =>
+  async () => {
+    const { perMinute, ceiling, quietSince } = await store.createRate(ACCOUNT)
+    return { rate_lowered: quietSince === null ? null : `${shownRate(perMinute)} of ${ceiling} per minute` }
+  }
 
 /**
  * The account's pause is shared: every process reports it. A token that is accepted ends the pause that its refusal began,

@@ -323,6 +323,7 @@ function eventOf(outcome: Uncreated, attempt: number, claim: string): JobEvent {
         ...base,
         outcome: 'rate_limited',
         pause: { for: refusal.retryAfterMs, reason: 'rate_limited' },
+        throttled: { stated: refusal.stated },
         health: null,
       }
     case 'unreachable':

@@ -1467,6 +1467,7 @@ describe('the commit script', () => {
     settle: true,
     srem: true,
     stop_batch: true,
+    throttled: true,
     xadd: true,
     zadd: true,
     zadd_all: true,

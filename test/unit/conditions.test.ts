@@ -128,14 +128,14 @@ test('a job that a condition holds up does not say that it waits for its turn', 
   const view = createJobView({
     links,
     lasting: links,
-    createsPerMinute: 600,
     keep: { usual: FIRST_KEEP, max: FIRST_KEEP },
     stopBound: 1,
   })
+  const rate = { perMinute: 600, ceiling: 600 }
   // Pauses are read where they are kept.
   const stopping = CONDITION_NAMES.filter((name) => CONDITIONS[name].stopsCreation && !name.startsWith('pause_'))
   const shown = stopping.map((condition) => {
-    const job = view(jobRecord('queued'), { for: 'turn', crowd: null, pause: null, condition, wait: null })
+    const job = view(jobRecord('queued'), { for: 'turn', crowd: null, pause: null, condition, wait: null, rate })
     return [condition, job.waiting_for?.reason]
   })
   expect(shown).toEqual([

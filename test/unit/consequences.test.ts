@@ -103,6 +103,16 @@ const events = (n: number, claim: string, at: number): JobEvent[] => [
     type: 'refused',
     attempt: n,
     claim,
+    outcome: 'rate_limited',
+    error: null,
+    pause: { for: 1000, reason: 'rate_limited' },
+    throttled: { stated: { perMinute: 6, burst: 1 } },
+    health: null,
+  },
+  {
+    type: 'refused',
+    attempt: n,
+    claim,
     outcome: 'refused_422',
     error: { code: 'input_rejected', message: 'no', retryable: false, billed: 'no' },
     pause: null,
@@ -420,6 +430,20 @@ describe('signals of the account', () => {
     const submitting = stateIn('submitting')
     const paused = of(stateIn('queued'), commit({}, { pause: { for: 5, reason: 'rate_limited' } }))
     expect(breaker(paused)).toEqual([{ kind: 'breaker_pause', for: 5, reason: 'rate_limited' }])
+    const stated = { perMinute: 6, burst: null }
+    const throttled = of(
+      submitting,
+      commit(
+        {},
+        {
+          pause: { for: 5, reason: 'rate_limited' },
+          throttled: { stated },
+          attempt: { n: 1, changes: { outcome: 'rate_limited' } },
+        },
+      ),
+    )
+    const sent = submitting.attempts[0]?.intended_at
+    expect(throttled).toContainEqual({ kind: 'create_throttled', for: 5, sent, stated })
     const unknown = of(submitting, commit({}, { attempt: { n: 1, changes: { state: 'unknown' } } }))
     expect(breaker(unknown)).toEqual([{ kind: 'breaker_unknown', limit: 10, pause: timings.troublePause.longest }])
     const unsent = commit({}, { attempt: { n: 1, changes: { state: 'closed', outcome: 'not_sent' } } })
@@ -619,6 +643,7 @@ test('every kind is met, and written: a consequence is at least one operation', 
     breaker_unknown: true,
     breaker_unsent: true,
     breaker_pause: true,
+    create_throttled: true,
     owed: true,
     owed_by_tenant: true,
     prediction_forgotten: true,

@@ -7,7 +7,7 @@ import { CHECK_NAMES, failed, ok, skipped, warning, worst } from '../../src/shar
 import { judgeBuffering, judgeLargeProbe, judgeProbe } from '../../src/shared/doctor/rules/judge-probe.ts'
 import { PROBE_PAUSE_MS, type ProbeReply, type SentProbe } from '../../src/shared/doctor/rules/probe.ts'
 import { runChecks, single } from '../../src/shared/doctor/run-checks.ts'
-import type { Pause } from '../../src/shared/jobs/ports.ts'
+import type { CreateRate, Pause } from '../../src/shared/jobs/ports.ts'
 
 const AT = Date.parse('2026-06-01T12:00:00.000Z')
 const sent: SentProbe = {
@@ -99,11 +99,18 @@ describe('a reply to a probe', () => {
 })
 
 describe('the account', () => {
-  const check = async (seen: Seen | null, pause: Pause | null, token: string | null = 'r8_x') => {
+  const rate = { perMinute: 600, burst: 10, free: 10, ceiling: 600, quietSince: null, throttled: 0, probing: 0 }
+  const check = async (
+    seen: Seen | null,
+    pause: Pause | null,
+    token: string | null = 'r8_x',
+    changes: Partial<CreateRate> = {},
+  ) => {
     const found = await accountChecks({
       account: () => Promise.resolve(),
       seen: () => seen,
       pause: () => Promise.resolve(pause),
+      rate: () => Promise.resolve({ ...rate, ...changes }),
       token,
       baseUrl: 'https://api.replicate.com/v1',
     }).run()
@@ -124,6 +131,11 @@ describe('the account', () => {
     ['was not asked', null, null, ['failed', 'skipped']],
   ])('%s', async (_what, seen, pause, states) => {
     expect(await check(seen, pause)).toEqual(states)
+  })
+
+  test('creates less than the budget, after a 429', async () => {
+    const lowered = { perMinute: 6, quietSince: 1 }
+    expect(await check(answered(200), null, 'r8_x', lowered)).toEqual(['ok', 'warning'])
   })
 
   test('of the simulator has no credit', async () => {

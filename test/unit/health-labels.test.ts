@@ -10,7 +10,10 @@ const HEALTH: Health = {
   predictions_open: 0,
   finished_by: {},
   webhooks: { expected: true, silent: false, latency: null, dead_letters: 0 },
-  budget: { creates: allowance, reads: allowance },
+  budget: {
+    creates: { ...allowance, ceiling: 600, quiet_since: null, throttled: 0, throttled_probing: 0 },
+    reads: allowance,
+  },
   pause: null,
   conditions: [],
   waiting: { looked_at: 0, reasons: [] },

@@ -32,6 +32,19 @@ export const allowance = z
   .meta({ id: 'Allowance', description: 'A rate limit of requests to Replicate.' })
 export type Allowance = z.output<typeof allowance>
 
+export const createAllowance = allowance
+  .extend({
+    per_minute: z.number().describe('Lower than `ceiling` after Replicate responded to creates with 429.'),
+    ceiling: z.number().describe('The configured budget, or the limit that an operator set instead.'),
+    quiet_since: timeOrNull.describe(
+      'Since when no 429 has come; in the future while creation is paused for one. null: the rate is not lowered.',
+    ),
+    throttled: z.int().describe('Creates that Replicate refused with 429, since the creation of the deployment.'),
+    throttled_probing: z.int().describe('Those of them that were refused while a higher rate was tried.'),
+  })
+  .meta({ id: 'CreateAllowance', description: 'The rate of creates, which 429s lower for a time.' })
+export type CreateAllowance = z.output<typeof createAllowance>
+
 export const health = z
   .object({
     jobs: z.partialRecord(jobPhase, z.int()).describe('Kept jobs, by phase.'),
@@ -52,7 +65,7 @@ export const health = z
         ),
       dead_letters: z.int().describe('Authentic webhooks that could not be used.'),
     }),
-    budget: z.object({ creates: allowance, reads: allowance }),
+    budget: z.object({ creates: createAllowance, reads: allowance }),
     pause: z
       .object({ reason: z.enum(PAUSE_REASONS), until: timeOrNull })
       .nullable()

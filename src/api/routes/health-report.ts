@@ -1,10 +1,12 @@
-import type { Allowance, Health } from '../description/health.ts'
+import type { Allowance, CreateAllowance, Health } from '../description/health.ts'
 import type { Job, WaitingFor } from '../description/jobs.ts'
 import { CONDITIONS, type Condition } from '../../shared/conditions/rules/condition.ts'
 import type { Conditions } from '../../shared/conditions/conditions.ts'
 import type { JobRecord } from '../../shared/jobs/rules/job.ts'
 import {
   AT_RISK_MS,
+  type CreateRate,
+  type CreateRates,
   type CreationPause,
   type JobFigures,
   type JobFinder,
@@ -12,7 +14,7 @@ import {
   type PredictionIndex,
   type WebhookSilence,
 } from '../../shared/jobs/ports.ts'
-import type { Rate } from '../../shared/limits/rules/budget.ts'
+import { shownRate, type Rate } from '../../shared/limits/rules/budget.ts'
 import type { Metrics } from '../../shared/metrics/metrics.ts'
 import type { TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
 import type { Route } from '../http.ts'
@@ -22,7 +24,8 @@ export interface HealthReportDependencies {
     Pick<JobFinder, 'list'> &
     Pick<PredictionIndex, 'unknownAttempts'> &
     Pick<WebhookSilence, 'webhooksSilent'> &
-    CreationPause
+    CreationPause &
+    CreateRates
   tenants: Pick<TenantAdmin, 'tenants'>
   show: (job: JobRecord) => Promise<Job>
   metrics: Pick<Metrics, 'webhookLatencies'>
@@ -30,7 +33,6 @@ export interface HealthReportDependencies {
   /** Whether Replicate can reach this service. */
   webhooks: () => boolean
   account: string
-  creates: Rate
   reads: Rate & { free: () => Promise<number> }
 }
 
@@ -40,7 +42,7 @@ const TENANTS = 50
 
 /** `/v1/health`: state of the whole deployment, for an operator's page. */
 export function healthReportRoutes(dependencies: HealthReportDependencies): Route[] {
-  const { store, tenants, show, metrics, conditions, webhooks, account, creates, reads } = dependencies
+  const { store, tenants, show, metrics, conditions, webhooks, account, reads } = dependencies
 
   /** Waiting reasons from a sample of waiting jobs, because reasons are momentary and not stored. */
   async function waiting(): Promise<Health['waiting']> {
@@ -56,11 +58,11 @@ export function healthReportRoutes(dependencies: HealthReportDependencies): Rout
   }
 
   async function report(): Promise<Health> {
-    const [counts, open, silent, createsFree, readsFree, pause, waits, atRisk, unknown, lasting] = await Promise.all([
+    const [counts, open, silent, creates, readsFree, pause, waits, atRisk, unknown, lasting] = await Promise.all([
       store.counts(),
       store.openPredictions(account),
       store.webhooksSilent(account),
-      store.createsFree(account),
+      store.createRate(account),
       reads.free(),
       store.pause(account),
       waiting(),
@@ -79,7 +81,7 @@ export function healthReportRoutes(dependencies: HealthReportDependencies): Rout
         latency: latencyOf(metrics.webhookLatencies()),
         dead_letters: counts.deadLetters,
       },
-      budget: { creates: allowance(creates, createsFree), reads: allowance(reads, readsFree) },
+      budget: { creates: createAllowance(creates), reads: allowance(reads, readsFree) },
       pause: pause && pauseView(pause),
       conditions: lasting.map(conditionView),
       waiting: waits,
@@ -101,6 +103,14 @@ export function healthReportRoutes(dependencies: HealthReportDependencies): Rout
 }
 
 const allowance = ({ perMinute, burst }: Rate, free: number): Allowance => ({ per_minute: perMinute, burst, free })
+
+const createAllowance = (rate: CreateRate): CreateAllowance => ({
+  ...allowance({ ...rate, perMinute: shownRate(rate.perMinute) }, rate.free),
+  ceiling: rate.ceiling,
+  quiet_since: rate.quietSince === null ? null : new Date(rate.quietSince).toISOString(),
+  throttled: rate.throttled,
+  throttled_probing: rate.probing,
+})
 
 const pauseView = ({ reason, until }: Pause): NonNullable<Health['pause']> => ({
   reason,

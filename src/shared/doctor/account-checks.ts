@@ -1,5 +1,6 @@
 import type { Seen } from '../conditions/watch-upstream.ts'
-import type { Pause } from '../jobs/ports.ts'
+import type { CreateRate, Pause } from '../jobs/ports.ts'
+import { shownRate } from '../limits/rules/budget.ts'
 import type { PredictionPort } from '../replicate/prediction-port.ts'
 import type { WebhookSecrets } from '../replicate/webhook-secrets.ts'
 import { failed, ok, skipped, warning, type Details, type Finding } from './rules/check.ts'
@@ -12,11 +13,13 @@ export function accountChecks(options: {
   seen: () => Seen | null
   /** Why creation is paused; null: nobody knows. */
   pause: (() => Promise<Pause | null>) | null
+  /** The rate of creates; null: nobody knows. */
+  rate: (() => Promise<CreateRate>) | null
   /** null: the simulator. */
   token: string | null
   baseUrl: string
 }): CheckGroup {
-  const { account, seen, pause, token, baseUrl } = options
+  const { account, seen, pause, rate, token, baseUrl } = options
   const { host } = new URL(baseUrl)
 
   async function credit(isAccepted: boolean): Promise<Finding> {
@@ -33,6 +36,13 @@ export function accountChecks(options: {
       return warning(
         'Replicate limits the rate of creates (429). With less than $5 of credit the limit is 6 a minute.',
         'Buy credit, or set REPLICATE_CREATES_PER_MINUTE to the limit of the account.',
+      )
+    const learned = await rate?.()
+    if (learned && learned.quietSince !== null)
+      return warning(
+        `Replicate limits creates (429): ${shownRate(learned.perMinute)} of ${learned.ceiling} per minute are made at present. With less than $5 of credit the limit is 6 a minute.`,
+        'Buy credit, or set REPLICATE_CREATES_PER_MINUTE to the limit of the account. The rate rises by itself when the limit is lifted.',
+        { per_minute: shownRate(learned.perMinute), ceiling: learned.ceiling },
       )
     return ok('No create is refused for lack of credit. Replicate has no API that shows the balance.')
   }

@@ -1,6 +1,7 @@
 import type { KeptFiles, Purge } from './rules/purge.ts'
 import type { DueMember } from './record/due-member.ts'
 import type { Carry, Cause, Effect, JobRecord, JobState, Status } from './rules/job.ts'
+import type { Rate } from '../limits/rules/budget.ts'
 import type { JobFilter } from './rules/job-filter.ts'
 import type { BatchStop, Commit, PauseReason } from './rules/decision.ts'
 import type { AcceptTerms } from './rules/acceptance.ts'
@@ -321,8 +322,23 @@ export interface JobFigures {
   openPredictions(account: string): Promise<number>
   /** Number of outputs that upstream removes within `ms` and that are not copied yet. */
   artifactsAtRisk(ms: number): Promise<number>
-  /** Number of creates that the budget allows now. */
-  createsFree(account: string): Promise<number>
+}
+
+/** The rate of creates of an account, which 429s lower below the configured budget for a time. */
+export interface CreateRate extends Rate {
+  /** Number of creates that are allowed now. */
+  free: number
+  /** The most per minute: the configured budget, or what an operator set instead. */
+  ceiling: number
+  /** ms since when no 429 came; null: the rate is not lowered. */
+  quietSince: number | null
+  /** Creates that were refused with 429, and how many of them while a higher rate was tried. */
+  throttled: number
+  probing: number
+}
+
+export interface CreateRates {
+  createRate(account: string): Promise<CreateRate>
 }
 
 /** What cannot be used, for the operator. */
@@ -359,6 +375,7 @@ export interface JobStore
     LastSweep,
     Retention,
     JobFigures,
+    CreateRates,
     DeadLetters,
     RedisClock {}
 

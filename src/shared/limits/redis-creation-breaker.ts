@@ -3,13 +3,14 @@ import { z } from 'zod'
 import type { JobKeys } from '../jobs/record/job-keys.ts'
 import {
   SILENT_FROM,
+  type CreateRate,
+  type CreateRates,
   type CreationBreaker,
-  type JobFigures,
   type StorageHealth,
   type WebhookSilence,
 } from '../jobs/ports.ts'
 import type { Timings } from '../jobs/rules/timings.ts'
-import { clockLua, redisMicros } from '../redis/clock.ts'
+import { clockLua } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import { singleFlight } from '../values/single-flight.ts'
 import { tokensFree, type Rate } from './rules/budget.ts'
@@ -20,6 +21,14 @@ const beginProbe = loadScript(lua('begin-probe.lua'), { flags: ['allow-oom'], in
 const endProbe = loadScript(lua('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
 const endRefusal = loadScript(lua('end-refusal.lua'), { flags: ['allow-oom'], includes: pauseClock })
 const pauseAccount = loadScript(lua('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
+
+const readRate = loadScript(lua('read-rate.lua'), {
+  flags: ['no-writes'],
+  includes: [clockLua, lua('learned-rate.lua')],
+})
+
+const number = z.coerce.number()
+const rateReply = z.tuple([number, number, number, z.string(), number, number, number, number])
 
 const pauseSchema = z.object({
   // A newer release may pause for a reason that this one does not know.
@@ -40,15 +49,30 @@ export function createRedisCreationBreaker({
   keys: JobKeys
   account: string
   creates: Rate
-  timings: Pick<Timings, 'readTimeout' | 'troublePause'>
+  timings: Pick<Timings, 'readTimeout' | 'troublePause' | 'rateQuiet' | 'rateDoubling'>
   /** Approximate time of Redis, ms. */
   now: () => number
-}): CreationBreaker & StorageHealth & WebhookSilence & Pick<JobFigures, 'createsFree'> {
+}): CreationBreaker & StorageHealth & WebhookSilence & CreateRates {
   const pauseOf = singleFlight(async (account) => {
     const fields = ['paused_until', 'pause_reason', 'half_open'] as const
     const [until, reason, halfOpen] = await redis.hmget(keys.account(account), ...fields)
     if (until && Number(until) > now()) return pauseSchema.parse({ reason, until })
     return halfOpen ? pauseSchema.parse({ reason: halfOpen, until: null }) : null
+  })
+
+  const rateOf = singleFlight(async (account): Promise<CreateRate> => {
+    const args = [creates.perMinute, creates.burst, timings.rateQuiet, timings.rateDoubling].map(String)
+    const reply = rateReply.parse(await readRate(redis, [keys.account(account)], args))
+    const [perMinute, burst, ceiling, quietSince, throttled, probing, arrival, micros] = reply
+    return {
+      perMinute,
+      burst,
+      free: tokensFree({ perMinute, burst }, arrival, micros),
+      ceiling,
+      quietSince: quietSince === '' ? null : Number(quietSince),
+      throttled,
+      probing,
+    }
   })
 
   return {
@@ -87,13 +111,7 @@ export function createRedisCreationBreaker({
       return since === null ? null : now() - Number(since)
     },
 
-    async createsFree(account) {
-      const [arrival, micros] = await Promise.all([
-        redis.hget(keys.account(account), 'next_arrival'),
-        redisMicros(redis),
-      ])
-      return tokensFree(creates, Number(arrival ?? 0), micros)
-    },
+    createRate: async (account) => (await rateOf(account)).result,
 
     async webhookCame() {
       await redis.hset(keys.account(own), 'silence', '0')

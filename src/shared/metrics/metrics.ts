@@ -1,7 +1,13 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { CONDITION_NAMES } from '../conditions/rules/condition.ts'
 import type { Conditions } from '../conditions/conditions.ts'
-import { AT_RISK_MS, type CreationPause, type JobFigures, type PredictionIndex } from '../jobs/ports.ts'
+import {
+  AT_RISK_MS,
+  type CreateRates,
+  type CreationPause,
+  type JobFigures,
+  type PredictionIndex,
+} from '../jobs/ports.ts'
 import type { NotificationStore } from '../notifications/ports.ts'
 import { metricsOfGroup } from '../process/group-member.ts'
 
@@ -15,7 +21,7 @@ const KEEP_LATENCIES = 500
  * scrape. Labels are few and fixed: never an id, a model or a key.
  */
 export function createMetrics(options: {
-  store: JobFigures & Pick<PredictionIndex, 'unknownAttempts'> & CreationPause
+  store: JobFigures & Pick<PredictionIndex, 'unknownAttempts'> & CreationPause & CreateRates
   queueCounts: QueueCounts
   account: string
   conditions: Pick<Conditions, 'all'>
@@ -57,6 +63,22 @@ export function createMetrics(options: {
   const paused = new Gauge({
     name: 'genqueue_creation_paused_seconds',
     help: 'Seconds until creation resumes; 1 while a recovery probe is running',
+    ...shared,
+  })
+  const createRate = new Gauge({
+    name: 'genqueue_create_rate_per_minute',
+    help: 'Creates per minute that are allowed now; below the ceiling after 429s',
+    ...shared,
+  })
+  const createCeiling = new Gauge({
+    name: 'genqueue_create_ceiling_per_minute',
+    help: 'The most creates per minute: the configured budget, or what an operator set',
+    ...shared,
+  })
+  const throttled = new Counter({
+    name: 'genqueue_creates_throttled_total',
+    help: 'Creates that Replicate refused with 429, by whether a higher rate was being tried',
+    labelNames: ['probing'],
     ...shared,
   })
   const atRisk = new Gauge({
@@ -147,16 +169,22 @@ export function createMetrics(options: {
   for (const gauge of drifted ? [drifted, processes] : [processes]) registry.registerMetric(gauge)
 
   async function readShared(): Promise<void> {
-    const [counts, inFlight, pause, queues, risk, unknowns, lasting, notices] = await Promise.all([
+    const [counts, inFlight, pause, rate, queues, risk, unknowns, lasting, notices] = await Promise.all([
       store.counts(),
       store.openPredictions(account),
       store.pause(account),
+      store.createRate(account),
       queueCounts(),
       store.artifactsAtRisk(AT_RISK_MS),
       store.unknownAttempts(account),
       conditions.all(),
       notifications.figures(),
     ])
+    createRate.set(rate.perMinute)
+    createCeiling.set(rate.ceiling)
+    throttled.reset()
+    throttled.inc({ probing: 'no' }, rate.throttled - rate.probing)
+    throttled.inc({ probing: 'yes' }, rate.probing)
     for (const counter of [sent, firstAttempts, lossy]) counter.reset()
     for (const [outcome, value] of Object.entries(notices.sent)) sent.inc({ outcome }, value)
     for (const [within, value] of Object.entries(notices.firstAttempts)) firstAttempts.inc({ within }, value)

@@ -2,6 +2,7 @@ import type { WebhookEvent } from '../jobs/rules/job.ts'
 import type { JsonObject } from '../values/json.ts'
 import type { LongStrings } from '../values/json-extract.ts'
 import type { Prediction } from './rules/prediction.ts'
+import type { StatedRate } from './rules/stated-rate.ts'
 
 /** Content of a create request. Exactly one of model, version, deployment is not null. */
 export interface CreateRequest {
@@ -19,7 +20,7 @@ export interface CreateRequest {
 export type Refusal =
   /** DNS, refused, connect timeout, TLS: no byte was sent. */
   | { class: 'unreachable'; message: string }
-  | { class: 'rate_limited'; message: string; retryAfterMs: number }
+  | { class: 'rate_limited'; message: string; retryAfterMs: number; stated: StatedRate | null }
   /** 401, 402: the account's fault, not the job's. */
   | { class: 'account'; status: number; message: string }
   /** 400, 422: the webhook URL is refused, which is the operator's fault (`PUBLIC_URL`). */

@@ -125,3 +125,7 @@ export function webhookStatus({ webhooks, finished_by }: Pick<Health, 'webhooks'
   const haveArrived = webhooks.latency !== null || (finished_by['webhook'] ?? 0) > 0
   return haveArrived ? 'Webhooks arrive.' : 'No webhook has arrived yet.'
 }
+
+/** Why fewer creates are made than the configured budget allows. */
+export const rateNote = ({ per_minute, ceiling }: Health['budget']['creates']): string =>
+  `Replicate allows ${per_minute.toLocaleString()} creates a minute at present, instead of ${ceiling.toLocaleString()}. The rate rises by itself.`

@@ -13,7 +13,7 @@ import { useFollowAll } from '../runs.ts'
 import { StatusIcon } from '../status-icon.tsx'
 import { useStudio } from '../studio-context.ts'
 import { useMay } from '../who.ts'
-import { findingsOf, PAUSES, SOURCES, WAIT_NAMES, webhookStatus } from './health-labels.ts'
+import { findingsOf, PAUSES, SOURCES, WAIT_NAMES, rateNote, webhookStatus } from './health-labels.ts'
 import { Doctor } from './doctor.tsx'
 import { readCheck } from './read-check.ts'
 import { Problem } from '../problem.tsx'
@@ -184,6 +184,7 @@ function Budget({ health: { budget, pause, predictions_open } }: { health: Healt
       <Meter name="Reads" allowance={budget.reads} />
       <p className="card-note">
         {pause ? <PauseNote pause={pause} /> : `${counted(predictions_open, 'prediction')} in flight.`}
+        {budget.creates.quiet_since !== null && ` ${rateNote(budget.creates)}`}
       </p>
     </Card>
   )

@@ -65,6 +65,12 @@ export const CONDITIONS = {
     'Creation is paused: Replicate limits the rate of new predictions',
     'Creation resumed after a rate limit',
   ),
+  rate_lowered: kind(
+    'warn',
+    false,
+    'Replicate limits new predictions to less than the configured budget',
+    'New predictions are created at the configured rate again',
+  ),
   pause_storage: kind(
     'error',
     true,

@@ -1,3 +1,4 @@
+import type { Rate } from '../../limits/rules/budget.ts'
 import type { Status } from '../rules/job.ts'
 import type { BatchStop, Moment, PauseReason } from '../rules/decision.ts'
 import type { CommitResult, Owed } from '../ports.ts'
@@ -74,6 +75,7 @@ export interface CommitOperations {
   ]
   srem: [member: string]
   stop_batch: [reason: BatchStop]
+  throttled: [pause: number, sent: number, perMinute: number | '', burst: number | '']
   xadd: [maxLength: number, ...fieldsAndValues: Pairs]
   zadd: [score: number, member: string]
   zadd_all: [...members: string[]]
@@ -171,8 +173,9 @@ export interface CommitHead {
   basis?: string
   /** Latest time of the commit: ms, Redis clock. */
   notAfter?: number
-  /** Microseconds per token of the create budget, and its tolerance: the commit takes a token. */
-  budget?: { interval: number; tolerance: number }
+  /** The create budget of the account, for a commit that takes a token or hears of a 429. */
+  creates?: Rate
+  takesToken?: boolean
 }
 
 export interface CommitReply {

@@ -12,11 +12,13 @@
     ARGV[3]   the id of the commit that wrote that revision; '' for any (a memory of Redis that went back may have written
               this revision again)
     ARGV[4]   latest time of the commit: ms; '' for no limit
-    ARGV[5]   create budget: microseconds per token; '' when this commit takes none
-    ARGV[6]   create budget: tolerance in microseconds (burst minus one, times ARGV[5])
+    ARGV[5]   create budget: creates per minute; '' when this commit takes no token and hears of no 429
+    ARGV[6]   create budget: burst
     ARGV[7]   ramp: ms over which creation returns to its full rate after the circuit breaker closed
     ARGV[8]   lease of the one create of a half-open account, ms, until its outcome is known
-    ARGV[9..] guards and writes, each: name, key index, number of arguments, arguments
+    ARGV[9]   times of the learned rate, ms: ARGV[9] quiet, ARGV[10] doubling
+    ARGV[11]  '1' when this commit takes a token
+    ARGV[12..] guards and writes, each: name, key index, number of arguments, arguments
               guards:  generation id (of Redis's memory; its recovery gate must be open)
                        deployment id (Redis must still hold it) | free (the key must not exist) | mine value (must not exist, or hold this value)
                        below limit n (a sorted set has room for n more) | room limit member (a set has, or holds it)
@@ -35,7 +37,8 @@
                   of the same name, for programs that follow the events of the tenant; when: '' | batch_done: this commit
                   completed the batch | credits_low: it took the account below its threshold)
               in_batch live job from to | stop_batch reason | batch_done ms member (when this commit completed the batch)
-              on the account: pause ms reason | healthy | fault limit first longest reason | crowd limit ms (a sorted set)
+              on the account: throttled ms sent rate burst (a 429 of a create that was sent at that time; the figures that it states, or '')
+                              pause ms reason | healthy | fault limit first longest reason | crowd limit ms (a sorted set)
                               probe_back claim (the one create of a half-open account was not sent)
               `_in`: ms from this commit. `_line`: text prefixed with the time. `_paused`: the account's pause clock. An operation names further
               keys (ledger, spending, batch, live, tenants) by index; 0: none.
@@ -74,7 +77,7 @@ local type_of = {
   generation = 'read', deployment = 'read', free = 'any', mine = 'read', below = 'read', room = 'read', first = 'read',
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
   may_store = 'hash', count_stored = 'hash', owe = 'read',
-  pause = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
+  pause = 'hash', throttled = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
 -- The types of further keys, whose indexes are the first arguments.
 local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' }, may_store = { 'hash' } }
@@ -85,7 +88,7 @@ local least = {
   zadd = 2, zadd_in = 2, zrem = 1, zadd_all = 1, zadd_from = 2, batch_done = 2, crowd = 2, sadd = 1, srem = 1, xadd = 3,
   generation = 1, deployment = 1, free = 0, mine = 1, below = 2, room = 2, first = 1, afford = 1, hold = 4, settle = 10,
   may_begin = 2, in_batch = 4, stop_batch = 1, may_store = 4, count_stored = 3, pause = 2, healthy = 0, fault = 4,
-  probe_back = 1, owe = 9,
+  probe_back = 1, throttled = 4, owe = 9,
 }
 
 -- 1. Checks. Nothing is written before all of them pass.
@@ -123,7 +126,7 @@ local function hears(subscribed, type)
 end
 local is_heard = {}
 
-local at = 9
+local at = 12
 while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
   local wanted = type_of[name]
@@ -225,9 +228,11 @@ while at <= #ARGV do
   at = at + 3 + count
 end
 
+local rate_plan = { rate = tonumber(ARGV[5]), burst = tonumber(ARGV[6]), quiet = tonumber(ARGV[9]), doubling = tonumber(ARGV[10]) }
 local next_arrival
-if ARGV[5] ~= '' then
-  local account = redis.call('HMGET', KEYS[2], 'paused_until', 'next_arrival', 'half_open', 'probe', 'ramp_from')
+if ARGV[11] == '1' then
+  local account =
+    redis.call('HMGET', KEYS[2], 'paused_until', 'next_arrival', 'half_open', 'probe', 'ramp_from', unpack(RATE_FIELDS))
   local paused_until = tonumber(account[1] or '0')
   if paused_until > now then
     return reply('paused', whole(paused_until - now))
@@ -235,8 +240,12 @@ if ARGV[5] ~= '' then
   if account[3] and not account[4] then
     return reply('probing')
   end
+  local rate, burst, _, base = learned_rate(account_rate(account, 6), rate_plan, now)
+  local interval = create_interval(rate, base)
+  local tolerance = interval * (burst - 1)
+  -- No token can have moved it this far: the clock was set back. One create passes, the others come at the rate.
+  local plausible = tolerance + 10 * interval
   -- After the circuit breaker closed, the rate ramps up from a tenth to the full rate.
-  local interval = tonumber(ARGV[5])
   local ramped = now - tonumber(account[5] or '0')
   local ramp = tonumber(ARGV[7])
   if ramped < ramp then
@@ -244,11 +253,10 @@ if ARGV[5] ~= '' then
   end
   -- GCRA: each token moves the theoretical arrival time by one interval; it may run ahead of now by the tolerance.
   local arrival = math.max(tonumber(account[2] or '0'), now_us)
-  -- No token can have moved it this far: the clock was set back. One create passes, the others come at the rate.
-  if arrival > now_us + tonumber(ARGV[6]) + 10 * tonumber(ARGV[5]) then
-    arrival = now_us + tonumber(ARGV[6])
+  if arrival > now_us + plausible then
+    arrival = now_us + tolerance
   end
-  local early = arrival - tonumber(ARGV[6]) - now_us
+  local early = arrival - tolerance - now_us
   if early > 0 then
     return reply('limited', whole(math.ceil(early / 1000)))
   end
@@ -314,7 +322,7 @@ local function keys_at(...)
   end
   return unpack(names)
 end
-at = 9
+at = 12
 while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
   local first, second = ARGV[at + 3], ARGV[at + 4]
@@ -335,6 +343,21 @@ while at <= #ARGV do
   elseif name == 'pause' then
     pause_creation(key, now, tonumber(first), second)
     redis.call('HDEL', key, 'probe_lease')
+  elseif name == 'throttled' then
+    local account = account_rate(redis.call('HMGET', key, unpack(RATE_FIELDS)), 1)
+    local stated = { rate = tonumber(ARGV[at + 5]), burst = tonumber(ARGV[at + 6]) }
+    local changes, is_probe = lower_rate(account, rate_plan, stated, tonumber(second), tonumber(first), now)
+    for field, value in pairs(changes) do
+      if value then
+        redis.call('HSET', key, field, type(value) == 'number' and string.format('%.17g', value) or value)
+      else
+        redis.call('HDEL', key, field)
+      end
+    end
+    redis.call('HINCRBY', key, 'throttled', 1)
+    if is_probe then
+      redis.call('HINCRBY', key, 'throttled_probing', 1)
+    end
   elseif name == 'healthy' then
     local trouble = redis.call('HMGET', key, 'half_open', 'faults', 'trips', 'probe')
     if trouble[1] or trouble[2] or trouble[3] or trouble[4] then

@@ -154,6 +154,11 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
     case 'breaker_pause':
       input.add('pause', keys.account(account), one.for, one.reason)
       return
+    case 'create_throttled': {
+      const { perMinute = '', burst = null } = one.stated ?? {}
+      input.add('throttled', keys.account(account), Math.round(one.for), one.sent, perMinute, burst ?? '')
+      return
+    }
 
     case 'prediction_forgotten':
       input.add('del', keys.prediction(one.account, one.prediction))

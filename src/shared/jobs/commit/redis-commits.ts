@@ -16,6 +16,7 @@ const includes = [
   clockLua,
   lua('redis/replication-id.lua'),
   lua('limits/pause-clock.lua'),
+  lua('limits/learned-rate.lua'),
   lua('credits/credits.lua'),
   lua('batches/batches.lua'),
   STORED_LUA,
@@ -73,16 +74,19 @@ export function createCommitRunner(
       if (script === 'intent') guard.push('generation', String(input.indexOf(generation.key)), '1', generation.known())
       if (script === 'new_work' && deployment)
         guard.push('deployment', String(input.indexOf(deployment.key)), '1', deployment.id)
-      const { id, revision, basis = '', notAfter, budget } = head
+      const { id, revision, basis = '', notAfter, creates, takesToken = false } = head
       const args = [
         id,
         String(revision ?? ''),
         basis,
         String(notAfter ?? ''),
-        String(budget?.interval ?? ''),
-        String(budget?.tolerance ?? ''),
+        String(creates?.perMinute ?? ''),
+        String(creates?.burst ?? ''),
         String(timings.ramp),
         String(timings.intentSilence),
+        String(timings.rateQuiet),
+        String(timings.rateDoubling),
+        takesToken ? '1' : '',
         ...guard,
         ...input.operations,
       ]

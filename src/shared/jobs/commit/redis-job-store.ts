@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { intervalOf, type Rate } from '../../limits/rules/budget.ts'
+import type { Rate } from '../../limits/rules/budget.ts'
 import type { StoredQuota } from '../../limits/rules/stored.ts'
 import { STORED_LUA } from '../../limits/stored-script.ts'
 import { clockLua, redisNow } from '../../redis/clock.ts'
@@ -67,8 +67,6 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     keepEvents: options.keepEvents ?? KEEP_EVENTS,
     ...(options.quota ? { quota: options.quota } : {}),
   }
-  const interval = intervalOf(creates)
-  const budget = { interval, tolerance: interval * (creates.burst - 1) }
   const { clock, run } = options.commits
 
   const confirm = options.confirmDurable ?? (() => Promise.resolve())
@@ -133,7 +131,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async commit(state, commit, cause, commitId, basis = '') {
       const input = planCommit(state, commit, cause, planOptions, clock.now())
-      const head = { id: commitId, revision: state.job.rev, basis }
+      const head = { id: commitId, revision: state.job.rev, basis, ...(commit.throttled ? { creates } : {}) }
       // An intent that reaches Redis after its permit has expired must not be written, because its POST would not be sent.
       const {
         result,
@@ -141,7 +139,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
         detail,
         owed: rows,
       } = await (commit.takesBudget
-        ? run('intent', input, { ...head, notAfter: clock.now() + timings.permit, budget })
+        ? run('intent', input, { ...head, notAfter: clock.now() + timings.permit, creates, takesToken: true })
         : run('always', input, head))
       if (commit.takesBudget && (result.status === 'applied' || result.status === 'repeated')) await confirm()
       if (result.status !== 'applied') return result

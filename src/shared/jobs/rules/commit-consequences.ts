@@ -188,17 +188,25 @@ const FAULTS: Record<Exclude<Health, 'healthy'>, { limit: number; reason: PauseR
 
 /** What the commit shows about the account: whether its webhooks arrive, and whether creates work. */
 function accountSignals({ attempts }: JobState, commit: Commit, { cause, timings }: CommitContext): Consequence[] {
-  const { attempt, pause, health } = commit
+  const { attempt, pause, throttled, health } = commit
+  const sender = attempts.find(({ n }) => n === attempt?.n)
   const { troublePause } = timings
   const all: Consequence[] = []
   if (pause) all.push({ kind: 'breaker_pause', ...pause })
+  if (throttled)
+    all.push({
+      kind: 'create_throttled',
+      for: pause?.for ?? 0,
+      sent: sender?.intended_at ?? 0,
+      stated: throttled.stated,
+    })
   if (cause === 'webhook') all.push({ kind: 'webhook', was: 'received' })
   else if (POLLED.has(cause) && attempt?.changes.state === 'closed') all.push({ kind: 'webhook', was: 'missed' })
   if (health === 'healthy') all.push({ kind: 'breaker_success' })
   else if (health !== undefined) all.push({ kind: 'breaker_fault', ...FAULTS[health], ...troublePause })
   if (attempt?.changes.state === 'unknown')
     all.push({ kind: 'breaker_unknown', limit: UNKNOWN_LIMIT, pause: troublePause.longest })
-  const claim = attempts.find(({ n }) => n === attempt?.n)?.claim
+  const claim = sender?.claim
   if (attempt?.changes.outcome === 'not_sent' && claim) all.push({ kind: 'breaker_unsent', claim })
   return all
 }

@@ -1,6 +1,7 @@
 import type { AttemptChanges, BatchStop, JobChanges, Moment, PauseReason } from './decision.ts'
 import type { HistoryLine } from './history.ts'
 import type { Cause, Effect, FinalPhase, JobRecord, Phase, Status } from './job.ts'
+import type { StatedRate } from '../../replicate/rules/stated-rate.ts'
 import type { JobNotice, TenantNotice } from '../../notifications/rules/notice.ts'
 import type { Label } from './job-filter.ts'
 import type { KeptFiles } from './purge.ts'
@@ -122,6 +123,8 @@ type BreakerSignal =
   | { kind: 'breaker_unsent'; claim: string }
   /** Creation is paused for ms. */
   | { kind: 'breaker_pause'; for: number; reason: PauseReason }
+  /** A create that was sent at `sent` was refused with 429: the rate of creates is lowered. */
+  | { kind: 'create_throttled'; for: number; sent: number; stated: StatedRate | null }
 
 /** Events that are owed to receivers, if somebody hears of them. `own`: the webhook of the job or batch does. */
 type Notice =

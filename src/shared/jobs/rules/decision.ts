@@ -1,4 +1,5 @@
 import type { OutputShape } from '../../artifacts/rules/output-shape.ts'
+import type { StatedRate } from '../../replicate/rules/stated-rate.ts'
 import { timeoutMessage } from './deadlines.ts'
 import type { Prediction } from '../../replicate/rules/prediction.ts'
 import type { AttemptRecord, Billed, Cause, JobError, JobRecord, JobState, Work } from './job.ts'
@@ -33,6 +34,8 @@ export interface Commit {
   takesBudget?: true
   /** Pauses creation for every job of the account, for ms from the commit. */
   pause?: { for: number; reason: PauseReason }
+  /** Upstream refused a create with 429; `stated`: the limit that it names. */
+  throttled?: { stated: StatedRate | null }
   health?: Health
   /** Number of newly found predictions that no attempt owns. */
   orphans?: number
@@ -69,6 +72,7 @@ export type JobEvent =
       outcome: string
       error: JobError | null
       pause: { for: number; reason: PauseReason } | null
+      throttled?: { stated: StatedRate | null }
       health: Health | null
     }
   /** The holder of the claim does not know the outcome of its POST. */

@@ -139,6 +139,7 @@ export const refused: Rule<'refused'> = (state, event, context) => {
   if (!speaksForIntent(attemptOf(state, event.attempt), event.claim)) return ignored('not_the_claim')
   const rest = {
     ...(event.pause ? { pause: event.pause } : {}),
+    ...(event.throttled ? { throttled: event.throttled } : {}),
     ...(event.health ? { health: event.health } : {}),
     note: event.outcome,
   }

@@ -48,6 +48,10 @@ export interface Timings {
   troublePause: { first: number; longest: number }
   /** Time in which creation returns to its full rate after the circuit breaker closed. */
   ramp: number
+  /** Time without a 429 after which the learned rate of creates rises; also the time in which it first rises by a tenth. */
+  rateQuiet: number
+  /** Interval in which it doubles then. */
+  rateDoubling: number
   /** Extra time that is listed after a restart of Redis, before its last heartbeat. */
   recoveryWindow: number
   /** Interval of the heartbeat of a worker process. */
@@ -126,6 +130,8 @@ export const DEFAULT_TIMINGS: Timings = {
   storeDeadline: 55 * MINUTE,
   troublePause: { first: 5 * SECOND, longest: 60 * SECOND },
   ramp: 60 * SECOND,
+  rateQuiet: 60 * SECOND,
+  rateDoubling: 15 * SECOND,
   recoveryWindow: 5 * MINUTE,
   workerBeat: 1 * SECOND,
   beatTimeout: 5 * SECOND,

@@ -4,6 +4,9 @@ export interface Rate {
   burst: number
 }
 
+/** A rate as it is shown: three digits. */
+export const shownRate = (perMinute: number): number => Number(perMinute.toPrecision(3))
+
 /** µs between two tokens */
 export const intervalOf = ({ perMinute }: Rate): number => 60_000_000 / perMinute
 

@@ -12,6 +12,7 @@ import type {
   UpstreamModel,
 } from '../prediction-port.ts'
 import { retryHintMs } from './retry-hint.ts'
+import { statedRate } from './stated-rate.ts'
 
 /** Interpretation of Replicate's responses. */
 
@@ -48,6 +49,7 @@ export function createOutcome(outcome: Outcome): CreateOutcome {
         class: 'rate_limited',
         message: problemDetail(body) ?? 'Replicate limits the request rate.',
         retryAfterMs: retryHintMs(headers, body, Date.now()),
+        stated: statedRate(headers, body),
       },
     }
   const message = problemDetail(body)
