@@ -45,16 +45,18 @@ const urlOf = (at: number): string => `${base}/files/${kind}/${at}`
 
 function copier(): (at: number) => Promise<number> {
   const log = createLogger({ level: 'warn', readable: false })
-  const never = (): Promise<never> => Promise.reject(new Error('Not needed in this measurement.'))
   const copy = createCopyOutputs({
     artifacts: createDiskArtifactStore(folder),
     names: createArtifactNames(DISK_PATTERN),
     measure: createMeasureFile(log),
     fetcher: createOutputFetcher({ upstreamBaseUrl: `${base}/v1`, connectTimeout: DEFAULT_TIMINGS.connectTimeout }),
     delivers: () => true,
-    upstream: { output: never },
+    accounts: {
+      of() {
+        throw new Error('Not needed in this measurement.')
+      },
+    },
     longTexts: createLongTexts(`${folder}-long-texts`, 1_000_000_000),
-    reads: { take: never },
     maxBytes: 500_000_000,
     timings: DEFAULT_TIMINGS,
     log,

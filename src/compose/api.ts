@@ -60,19 +60,23 @@ import { diskPresets } from '../shared/catalogue/disk-presets.ts'
 import { createForeignChecks } from '../shared/catalogue/foreign-checks.ts'
 import { createSchemaWorker } from '../shared/catalogue/schema-worker.ts'
 import { readPresets } from '../shared/catalogue/read-preset.ts'
+import { accountsOf, type AccountSettings } from '../shared/settings/accounts.ts'
 import { isLoopback, type Config } from '../shared/settings/config.ts'
+import { detailOf } from '../shared/conditions/account-conditions.ts'
 import { creationCheck } from '../shared/conditions/conditions.ts'
 import { pacedLook } from '../shared/conditions/paced-look.ts'
 import { informative } from '../shared/process/health.ts'
 import { createCreditAdmin } from '../shared/credits/credit-admin.ts'
 import { startEventHub } from '../shared/events/event-hub.ts'
-import { createReadBudget, readBudgetFree } from '../shared/limits/redis-budget.ts'
+import { readBudgetFree } from '../shared/limits/redis-budget.ts'
 import { createRedisAnswering } from '../shared/jobs/indexes/redis-answering.ts'
 import { createMetrics } from '../shared/metrics/metrics.ts'
 import { watchCapacity } from '../shared/conditions/redis-capacity.ts'
 import { consumerConnection } from '../shared/redis/connection.ts'
+import { DEFAULT_ACCOUNT } from '../shared/jobs/rules/job.ts'
 import { createModelCatalogue } from '../shared/replicate/model-catalogue.ts'
-import { createWebhookSecrets } from '../shared/replicate/webhook-secrets.ts'
+import { createModelReads } from '../shared/replicate/model-reads.ts'
+import { createWebhookSecrets, type WebhookSecrets } from '../shared/replicate/webhook-secrets.ts'
 import type { Scope } from '../shared/process/scope.ts'
 import { VERSION } from '../shared/process/version.ts'
 import { loginLink, newLoginCode } from '../shared/tenants/login-codes.ts'
@@ -84,7 +88,7 @@ import { createServeAgents } from './agents.ts'
 import { inputChecks } from './input-checks.ts'
 import { createBoardOnDemand } from './board-on-demand.ts'
 import { buildApiDoctor } from './doctor.ts'
-import { ACCOUNT, readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
+import { readBudgetOptions, readRate, type Core, type ServiceOptions } from './core.ts'
 import { buildReceiverViews } from './receiver-views.ts'
 import { arrivalRules, LOGIN_FAILURES_PER_MINUTE, queueCounts, redisCheck, whileRedisResponds } from './health.ts'
 import { buildMailPages, buildMailTransport } from './mail.ts'
@@ -97,18 +101,8 @@ const SECRET_CHECK_MS = 10 * 60_000
 /** Builds everything except the listener, so that the public address can be known before the first job. */
 export async function buildApi(core: Core, options: ServiceOptions, scope: Scope) {
   const { config, log } = options
-  const { redis, keys, store, lifecycle, artifacts, inputs, upstream, deployment, queues } = core
-  const reads = createReadBudget(readBudgetOptions(redis, keys, config))
-  const models = createModelCatalogue({
-    async model(name, version) {
-      await reads.of('poll').take(AbortSignal.timeout(core.timings.readTimeout))
-      return upstream.model(name, version)
-    },
-    async deployment(name) {
-      await reads.of('poll').take(AbortSignal.timeout(core.timings.readTimeout))
-      return upstream.deployment(name)
-    },
-  })
+  const { redis, keys, store, lifecycle, artifacts, inputs, accounts, deployment, queues } = core
+  const models = createModelCatalogue(createModelReads(accounts, core.timings.readTimeout))
   const checks = inputChecks
   const foreign = createForeignChecks({ checks, worker: createSchemaWorker(), log })
   scope.defer('schema worker', foreign.stop)
@@ -124,7 +118,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   const metrics = createMetrics({
     store,
     queueCounts: queueCounts(queues),
-    account: ACCOUNT,
+    account: DEFAULT_ACCOUNT,
     conditions,
     notifications: core.notifications,
     driftedPresets: catalogue.drifted,
@@ -143,7 +137,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     stopBound: core.timings.stopBound,
     keep: config.keep,
   })
-  const show = createShowJob(view, { store, account: ACCOUNT, conditions, waits: core.waits })
+  const show = createShowJob(view, { store, account: DEFAULT_ACCOUNT, conditions, waits: core.waits })
   const streams = createEventStreams({
     hub,
     store,
@@ -157,10 +151,10 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     store,
     hub,
     longOutputOf,
-    feeds: createTextFeeds({ relay: core.relay, reads: reads.of('relay'), log }),
+    feeds: createTextFeeds({ accounts, log }),
     log,
   })
-  const logsOf = createModelLogs({ store, upstream, reads: reads.of('poll') })
+  const logsOf = createModelLogs({ store, accounts })
   const arrival = arrivalRules(config)
   const publicHost = arrival.publicOrigin === null ? [] : [new URL(arrival.publicOrigin).hostname]
   const firstCode = options.signInLink ? newLoginCode() : null
@@ -176,15 +170,20 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   })
   scope.defer('auth', auth.stop)
   const cors = createCors({ origins: config.corsOrigins, tenants: core.tenants })
-  const secrets = createWebhookSecrets({
-    configured: config.replicate.webhookSecret,
-    fetch: (timeoutMs) => upstream.webhookSecret(timeoutMs),
-  })
+  const secretsOf = ({ name, webhookSecret }: AccountSettings): WebhookSecrets =>
+    createWebhookSecrets({
+      configured: webhookSecret,
+      fetch: (timeoutMs) => accounts.of(name).upstream.webhookSecret(timeoutMs),
+    })
+  const secrets = new Map(accountsOf(config).map((account) => [account.name, secretsOf(account)]))
   const { troublePause } = core.timings
-  const secretLook = pacedLook(async () => ({ webhook_secret: core.webhooks() ? await secrets.problem() : null }), {
-    calm: SECRET_CHECK_MS,
-    ...troublePause,
-  })
+  const secretLook = pacedLook(
+    async () => ({ webhook_secret: core.webhooks() ? await secretProblems(secrets) : null }),
+    {
+      calm: SECRET_CHECK_MS,
+      ...troublePause,
+    },
+  )
   const capacity = watchCapacity(redis, conditions)
   scope.defer('capacity', capacity.stop)
   const mayRun = createMayRun(config.rawModels)
@@ -219,7 +218,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     mayRunUnpriced,
     inputs,
     idempotencyOf,
-    account: ACCOUNT,
+    account: DEFAULT_ACCOUNT,
     warnings: core.warnings,
     full: capacity.full,
   })
@@ -268,11 +267,11 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         signingSecrets,
         longOutputOf,
         outputs,
-        relay: core.relay,
+        relay: accounts.first.relay,
         catalogue,
         rawModels: config.rawModels,
         baseUrl: options.replicate.baseUrl,
-        reads: reads.of('relay'),
+        reads: accounts.first.reads.of('relay'),
         enter: streams.enter,
       }),
       ...uploadRoutes({ inputs, artifacts }),
@@ -290,7 +289,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         mayRun,
         mayRunUnpriced,
         auth,
-        account: ACCOUNT,
+        account: DEFAULT_ACCOUNT,
         keep: config.keep,
         full: capacity.full,
       }),
@@ -350,8 +349,11 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         metrics,
         conditions,
         webhooks: core.webhooks,
-        account: ACCOUNT,
-        reads: { ...readRate(config), free: () => readBudgetFree(readBudgetOptions(redis, keys, config)) },
+        account: DEFAULT_ACCOUNT,
+        reads: {
+          ...readRate(accountsOf(config)[0]),
+          free: () => readBudgetFree(readBudgetOptions(redis, keys, accountsOf(config)[0])),
+        },
       }),
       ...doctorRoutes(buildApiDoctor(core, options, { catalogue, secrets }, scope)),
       ...docsRoutes(join(studioDir, 'docs.html')),
@@ -362,11 +364,10 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     webhooks: createWebhookReceiver({
       lifecycle,
       store,
-      secrets,
+      secretsOf: (account) => secrets.get(account) ?? null,
       tokens: core.tokens,
       probes: createRedisOpenProbes(redis, keys),
       generation: core.generation.known,
-      account: ACCOUNT,
       ensureDeployment: core.ensureDeployment,
       count: (result) => metrics.webhook(result),
       latency: (seconds) => metrics.webhookLatency(seconds),
@@ -384,6 +385,16 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   })
   const signInUrl = (origin: string): string | null => (firstCode === null ? null : loginLink(origin, firstCode))
   return { app, reload: catalogue.reload, looks: [secretLook], signInUrl }
+}
+
+/** Why the webhooks of some account cannot be verified; null: all can be. */
+async function secretProblems(secrets: ReadonlyMap<string, WebhookSecrets>): Promise<string | null> {
+  const found = new Map<string, string>()
+  for (const [account, { problem }] of secrets) {
+    const why = await problem()
+    if (why !== null) found.set(account, why)
+  }
+  return found.size === 0 ? null : detailOf(found, [...secrets.keys()])
 }
 
 /** Origins to which readers of files are redirected; none when this service serves the files. */

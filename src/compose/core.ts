@@ -9,11 +9,13 @@ import { createDiskArtifactStore } from '../shared/artifacts/disk-artifact-store
 import { createSpool } from '../shared/artifacts/spool.ts'
 import { createStoredPlaces } from '../shared/artifacts/stored-places.ts'
 import { createLostBucket, withLostBucket } from '../shared/artifacts/redis-lost-bucket.ts'
+import { createAccountConditions } from '../shared/conditions/account-conditions.ts'
 import { createConditions, type Conditions } from '../shared/conditions/conditions.ts'
 import { createRedisConditionBoard } from '../shared/conditions/redis-condition-board.ts'
 import { watchUpstream } from '../shared/conditions/watch-upstream.ts'
 import { createBatches } from '../shared/batches/batches.ts'
 import { createRedisBatchStore } from '../shared/batches/redis-batch-store.ts'
+import { accountsOf, type AccountSettings } from '../shared/settings/accounts.ts'
 import { ConfigError, type Config } from '../shared/settings/config.ts'
 import { createRedisSingleNotices } from '../shared/notifications/redis-single-notices.ts'
 import { createWarnings } from '../shared/notifications/warnings.ts'
@@ -26,12 +28,13 @@ import { KEEP_EVENTS } from '../shared/jobs/commit/commit-plan.ts'
 import type { JobKeys } from '../shared/jobs/record/job-keys.ts'
 import { createLifecycle } from '../shared/jobs/lifecycle.ts'
 import type { JobStore } from '../shared/jobs/ports.ts'
+import { DEFAULT_ACCOUNT } from '../shared/jobs/rules/job.ts'
 import { createRedisJobWaits } from '../shared/jobs/redis-job-waits.ts'
 import { createCommitRunner } from '../shared/jobs/commit/redis-commits.ts'
 import { createRedisJobStore } from '../shared/jobs/commit/redis-job-store.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../shared/jobs/rules/timings.ts'
-import type { Rate } from '../shared/limits/rules/budget.ts'
-import type { RedisBudgetOptions } from '../shared/limits/redis-budget.ts'
+import type { AccountRates, Rate } from '../shared/limits/rules/budget.ts'
+import { createReadBudget, type RedisBudgetOptions } from '../shared/limits/redis-budget.ts'
 import { createRedisEndpointStore } from '../shared/notifications/redis-endpoint-store.ts'
 import type { NotificationStore } from '../shared/notifications/ports.ts'
 import { createRedisNoticeStore } from '../shared/notifications/redis-notice-store.ts'
@@ -40,6 +43,7 @@ import type { Logger } from '../shared/process/logger.ts'
 import type { Scope } from '../shared/process/scope.ts'
 import type { Deployment } from '../shared/redis/deployment.ts'
 import type { Generation } from '../shared/redis/generation.ts'
+import { createAccounts, type ReplicateAccount } from '../shared/replicate/accounts.ts'
 import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
 import { createReplicateRelay } from '../shared/replicate/replicate-relay.ts'
 import { createReplicateAdapter } from '../shared/replicate/replicate-adapter.ts'
@@ -83,7 +87,6 @@ const UNWRAPPED: PortWraps = {
   notifications: (store) => store,
 }
 
-export const ACCOUNT = 'default'
 export const READY_WITHIN_MS = 10_000
 /** Capacity of the spool, in files of the maximum size. */
 const SPOOLED_FILES = 4
@@ -154,8 +157,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
       redis,
       keys,
       timings,
-      creates: createRate(config),
-      account: ACCOUNT,
+      accounts: createRates(config),
       commits,
       confirmDurable,
       quota,
@@ -163,27 +165,38 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
   )
   const doorbells = createDoorbells(queues, store)
   const delivers = createDelivers(options.replicate.baseUrl)
-  const judge = watchUpstream(conditions)
+  const names = accountsOf(config).map(({ name }) => name)
+  const conditionsOf = createAccountConditions(conditions, names)
   /** Offset of this machine's clock to Replicate's, ms; positive: ahead; null: unknown yet. */
   let ahead: number | null = null
-  const upstream = createReplicateAdapter({
-    ...options.replicate,
-    ...timings,
-    onSeen(seen) {
-      judge(seen)
-      if (seen.kind === 'answered' && seen.date !== null) ahead = Date.now() - seen.date
-    },
-  })
-  scope.defer('upstream', upstream.close)
-  const relay = createReplicateRelay({ ...options.replicate, ...timings })
-  scope.defer('relay', relay.close)
+  const openAccount = (settings: AccountSettings): ReplicateAccount => {
+    const { name } = settings
+    const at = { baseUrl: options.replicate.baseUrl, token: settings.token ?? options.replicate.token }
+    const judge = watchUpstream(conditionsOf(name))
+    const upstream = createReplicateAdapter({
+      ...at,
+      ...timings,
+      onSeen(seen) {
+        judge.see(seen)
+        if (seen.kind === 'answered' && seen.date !== null) ahead = Date.now() - seen.date
+      },
+    })
+    scope.defer('upstream', upstream.close)
+    const relay = createReplicateRelay({ ...at, ...timings })
+    scope.defer('relay', relay.close)
+    const { isRefused, isFailing } = judge
+    const reads = createReadBudget(readBudgetOptions(redis, keys, settings))
+    return { name, upstream: wrap.upstream(upstream), relay, reads, isRefused, isFailing }
+  }
+  const [first, ...others] = accountsOf(config)
+  const accounts = createAccounts([openAccount(first), ...others.map(openAccount)])
   const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks, delivers })
   const storage = await buildStorage(config, scope)
   const lostBucket = createLostBucket(redis, keys.bucket, config.artifacts.bucket?.name ?? null)
   const batchStore = createRedisBatchStore({
     redis,
     plan: { keys, timings, keepEvents: KEEP_EVENTS, quota },
-    account: ACCOUNT,
+    account: DEFAULT_ACCOUNT,
     commits,
     confirmDurable,
   })
@@ -239,8 +252,8 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     batches: createBatches({ store: batchStore, jobs: store, lifecycle, doorbells, inputs, timings, log }),
     tokens: createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl }),
     delivers,
-    upstream: wrap.upstream(upstream),
-    relay,
+    accounts,
+    conditionsOf,
     artifacts,
     names: storage.names,
     lostBucket,
@@ -258,18 +271,22 @@ export const createTenantStore = (
   deployment: string,
 ): TenantStore => createRedisTenantStore({ redis, keys: createTenantKeys(tag), defaults: tenantLimits, deployment })
 
-export const createRate = ({ replicate: { createsPerMinute, createBurst } }: Config): Rate => ({
+/** Budgets of creates by account. */
+export const createRates = (config: Config): AccountRates =>
+  Object.fromEntries(accountsOf(config).map((account) => [account.name, createRate(account)]))
+
+export const createRate = ({ createsPerMinute, createBurst }: AccountSettings): Rate => ({
   perMinute: createsPerMinute,
   burst: createBurst,
 })
 
-export const readRate = ({ replicate: { readsPerMinute } }: Config): Rate => ({
+export const readRate = ({ readsPerMinute }: AccountSettings): Rate => ({
   perMinute: readsPerMinute,
   burst: Math.max(1, Math.ceil(readsPerMinute / 60)),
 })
 
-export const readBudgetOptions = (redis: Redis, keys: JobKeys, config: Config): RedisBudgetOptions => ({
+export const readBudgetOptions = (redis: Redis, keys: JobKeys, account: AccountSettings): RedisBudgetOptions => ({
   redis,
-  key: keys.readBudget(ACCOUNT),
-  ...readRate(config),
+  key: keys.readBudget(account.name),
+  ...readRate(account),
 })

@@ -30,7 +30,7 @@ export const accountSecret = (upstream: Pick<PredictionPort, 'webhookSecret'>, c
 
 /** The checks of a worker, which answers a run of the doctor with them. */
 export function buildWorkerDoctor(core: Core, { config, replicate }: ServiceOptions) {
-  const { redis, keys, tokens, publicUrl, upstream, generation } = core
+  const { redis, keys, tokens, publicUrl, accounts, generation } = core
   const answers = createRedisDoctorAnswers(redis, keys)
   const groups = [
     storageGroup(core, config),
@@ -41,7 +41,7 @@ export function buildWorkerDoctor(core: Core, { config, replicate }: ServiceOpti
       tokens,
       publicUrl,
       isUpstreamLocal: isLocal(replicate.baseUrl),
-      secret: accountSecret(upstream, config.replicate.webhookSecret),
+      secret: accountSecret(accounts.first.upstream, config.replicate.webhookSecret),
       generation: generation.known,
     }),
   ]

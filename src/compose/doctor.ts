@@ -11,13 +11,13 @@ import { needsRedis, runChecks, type CheckGroup } from '../shared/doctor/run-che
 import { clockCheck, conditionsCheck, workersCheck } from '../shared/doctor/service-checks.ts'
 import { noWorker, workerChecks } from '../shared/doctor/worker-checks.ts'
 import { DEFAULT_TIMINGS } from '../shared/jobs/rules/timings.ts'
-import { createReadBudget } from '../shared/limits/redis-budget.ts'
 import type { Scope } from '../shared/process/scope.ts'
 import { createRedisPresence } from '../shared/redis/redis-presence.ts'
 import { createReplicateAdapter } from '../shared/replicate/replicate-adapter.ts'
 import type { WebhookSecrets } from '../shared/replicate/webhook-secrets.ts'
 import { PROBE_CHECKS } from '../workers/probe-webhooks.ts'
-import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
+import { DEFAULT_ACCOUNT } from '../shared/jobs/rules/job.ts'
+import type { Core, ServiceOptions } from './core.ts'
 import { PROBES_WITHIN_MS, storageGroup } from './doctor-worker.ts'
 import { mailCheckOf } from './mail.ts'
 import { aheadOfRedis } from './watch.ts'
@@ -82,8 +82,8 @@ export function connectedChecks(parts: Connected): CheckGroup[] {
       accountChecks({
         account,
         seen: observed.seen,
-        pause: () => store.pause(ACCOUNT),
-        rate: () => store.createRate(ACCOUNT),
+        pause: () => store.pause(DEFAULT_ACCOUNT),
+        rate: () => store.createRate(DEFAULT_ACCOUNT),
         token,
         baseUrl,
       }),
@@ -106,12 +106,12 @@ export function connectedChecks(parts: Connected): CheckGroup[] {
 export function buildApiDoctor(
   core: Core,
   { config, replicate, simulator }: ServiceOptions,
-  { catalogue, secrets }: { catalogue: Catalogue; secrets: WebhookSecrets },
+  { catalogue, secrets }: { catalogue: Catalogue; secrets: ReadonlyMap<string, WebhookSecrets> },
   scope: Scope,
 ): Doctor {
-  const { redis, keys, timings, publicUrl } = core
+  const { timings, publicUrl, accounts } = core
   const observed = observedAccount(replicate, scope)
-  const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
+  const reads = accounts.first.reads.of('poll')
   const groups = [
     ...connectedChecks({
       ...core,
@@ -121,7 +121,7 @@ export function buildApiDoctor(
       baseUrl: replicate.baseUrl,
       own: [storageGroup(core, config), mailCheckOf(config, publicUrl), noWorker(PROBE_CHECKS)],
     }),
-    secretCheck(secrets, config.replicate.webhookSecret !== null),
+    ...[...secrets.values()].slice(0, 1).map((one) => secretCheck(one, config.replicate.webhookSecret !== null)),
     presetsCheck(catalogue),
   ]
   return { run: () => runChecks(groups) }

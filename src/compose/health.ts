@@ -1,3 +1,4 @@
+import { DEFAULT_ACCOUNT } from '../shared/jobs/rules/job.ts'
 import { createApp } from '../api/app.ts'
 import type { ArrivalRules } from '../api/arrival.ts'
 import { createAuth } from '../api/auth.ts'
@@ -13,7 +14,7 @@ import { createMetrics } from '../shared/metrics/metrics.ts'
 import { checkRedis, redisSilence } from '../shared/redis/connection.ts'
 import { trustedProxies } from '../shared/settings/trusted-proxies.ts'
 import { VERSION } from '../shared/process/version.ts'
-import { ACCOUNT, type Core, type ServiceOptions } from './core.ts'
+import type { Core, ServiceOptions } from './core.ts'
 
 export const LOGIN_FAILURES_PER_MINUTE = 10
 
@@ -63,7 +64,7 @@ export async function startHealth(core: Core, options: ServiceOptions): Promise<
   const metrics = createMetrics({
     store: core.store,
     queueCounts: queueCounts(core.queues),
-    account: ACCOUNT,
+    account: DEFAULT_ACCOUNT,
     conditions: core.conditions,
     notifications: core.notifications,
   })

@@ -36,7 +36,8 @@ import type { Config } from '../shared/settings/config.ts'
 import { messageOf } from '../shared/values/error-text.ts'
 import { PROBE_CHECKS, probeUnknown } from '../workers/probe-webhooks.ts'
 import { createProbeSender } from '../workers/send-probe.ts'
-import { ACCOUNT, buildConditions, buildStorage, createRate, readBudgetOptions } from './core.ts'
+import { accountsOf } from '../shared/settings/accounts.ts'
+import { buildConditions, buildStorage, createRates, readBudgetOptions } from './core.ts'
 import { connectedChecks, observedAccount, type Doctor } from './doctor.ts'
 import { PROBES_WITHIN_MS, isLocal, probeGroup, accountSecret, placesOf } from './doctor-worker.ts'
 import { inputChecks } from './input-checks.ts'
@@ -95,8 +96,7 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
     redis,
     keys,
     timings,
-    creates: createRate(config),
-    account: ACCOUNT,
+    accounts: createRates(config),
     commits: createCommitRunner(redis, timings, generation),
     confirmDurable: () => Promise.resolve(),
   })
@@ -140,7 +140,7 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
 }
 
 function budgetTake(redis: Redis, keys: JobKeys, config: Config): () => Promise<void> {
-  const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
+  const reads = createReadBudget(readBudgetOptions(redis, keys, accountsOf(config)[0])).of('poll')
   return () => reads.take(AbortSignal.timeout(DEFAULT_TIMINGS.readTimeout))
 }
 

@@ -26,7 +26,8 @@ import { createTenantAdmin, type TenantAdmin } from '../shared/tenants/tenant-ad
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { listWithWebhooks } from '../workers/list-with-webhooks.ts'
 import type { ListFailure } from '../workers/list-window.ts'
-import { ACCOUNT, buildStorage, createRate, createTenantStore, readBudgetOptions, READY_WITHIN_MS } from './core.ts'
+import { accountsOf, type AccountSettings } from '../shared/settings/accounts.ts'
+import { buildStorage, createRates, createTenantStore, readBudgetOptions, READY_WITHIN_MS } from './core.ts'
 import { SIMULATOR_TOKEN } from '../shared/replicate/simulator-token.ts'
 
 /** Tools of an operator for a deployment, independent of its running processes. */
@@ -61,30 +62,36 @@ export async function openForOperators(config: Config, log: Logger, scope: Scope
   if (!deployment)
     throw new ConfigError(`KEY_PREFIX: read ${config.keyPrefix}, but Redis holds no deployment of this name`)
   const { token } = config.replicate
-  const creates = createRate(config)
+  const accounts = accountsOf(config)
   // Without a token the predictions are at the simulator.
   const simulator = token === null ? (await readRunningService(config.dataDir))?.simulator : null
   const baseUrl =
     token === null ? (simulator ?? `http://127.0.0.1:${config.simulator.port}/v1`) : config.replicate.baseUrl
-  const upstream = createReplicateAdapter({ ...DEFAULT_TIMINGS, token: token ?? SIMULATOR_TOKEN, baseUrl })
-  scope.defer('upstream', upstream.close)
   const confirmDurable = (): Promise<void> => Promise.resolve()
   const timings = DEFAULT_TIMINGS
   const store = createRedisJobStore({
     redis,
     keys,
     timings,
-    creates,
-    account: ACCOUNT,
+    accounts: createRates(config),
     commits: createCommitRunner(redis, timings, createGeneration(redis, keys.generation, { gap: null })),
     confirmDurable,
   })
-  const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
-  const list = async () => {
+  const list = async (account: AccountSettings) => {
     const now = await store.now()
     const window = { after: now - timings.outputLifetime, before: now + timings.clockSkew }
-    const unowned = (ids: string[]) => store.unowned(ACCOUNT, ids)
-    return listWithWebhooks({ upstream, reads, unowned }, window, new AbortController().signal)
+    const unowned = (ids: string[]) => store.unowned(account.name, ids)
+    const reads = createReadBudget(readBudgetOptions(redis, keys, account)).of('poll')
+    const upstream = createReplicateAdapter({
+      ...DEFAULT_TIMINGS,
+      token: account.token ?? token ?? SIMULATOR_TOKEN,
+      baseUrl,
+    })
+    try {
+      return await listWithWebhooks({ upstream, reads, unowned }, window, new AbortController().signal)
+    } finally {
+      await upstream.close()
+    }
   }
   const tokens = createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl: () => null })
   const { artifacts } = await buildStorage(config, scope)
@@ -93,11 +100,15 @@ export async function openForOperators(config: Config, log: Logger, scope: Scope
   const ledgers = createRedisLedgerSource({ redis, keys })
   return {
     async audit({ files, ...options }) {
-      let unlisted: string | null = null
-      const listOrNote = async () => {
-        const listed = await list()
-        if (listed.kind === 'complete') return listed.predictions
-        unlisted = unlistedWords(listed.failure, { host: new URL(baseUrl).host, hasToken: token !== null })
+      const unlisted: string[] = []
+      const listOrNote = async (name: string) => {
+        const account = accounts.find((one) => one.name === name)
+        const listed = account && (await list(account))
+        if (listed?.kind === 'complete') return listed.predictions
+        if (listed) {
+          const words = unlistedWords(listed.failure, { host: new URL(baseUrl).host, hasToken: token !== null })
+          unlisted.push(accounts.length === 1 ? words : `account ${name}: ${words}`)
+        }
         return null
       }
       const report = await runAudit({
@@ -106,12 +117,11 @@ export async function openForOperators(config: Config, log: Logger, scope: Scope
         ledgers,
         keys,
         keep: config.keep,
-        account: ACCOUNT,
-        creates,
+        accounts: createRates(config),
         upstream: { list: listOrNote, tokens },
         ...(files ? { artifacts } : {}),
       })
-      return { ...report, unlisted }
+      return { ...report, unlisted: unlisted.length === 0 ? null : unlisted.join('; ') }
     },
     rotateTokenKey: (options) => rotateDeploymentKey(redis, keys.deployment, options),
     rotateLinkKey: ({ now }) => rotateLinkKey(redis, keys.deployment, { now, pause: (ms) => setTimeout(ms) }),

@@ -75,7 +75,7 @@ export async function startService(options: ServiceOptions, scope: Scope): Promi
     const api = await buildApi(core, options, scope)
     reload = api.reload
     const ofWorkers = config.role === 'api' ? [workerLook(core)] : [storageLook(core)]
-    scope.defer('watch', watchDeployment(core, [upstreamLook(core, options), ...ofWorkers, ...api.looks], log))
+    scope.defer('watch', watchDeployment(core, [upstreamLook(core), ...ofWorkers, ...api.looks], log))
     const server = await startServer(api.app, { host: config.host, port: config.port, portVariable: 'PORT' })
     scope.defer('server', () => server.stop(2000))
     url = localOrigin(config.host, server.port)
@@ -103,7 +103,7 @@ export async function startService(options: ServiceOptions, scope: Scope): Promi
     })
     own.defer('watchdog', stopWatchdog)
     if (config.role === 'worker')
-      own.defer('watch', watchDeployment(core, [upstreamLook(core, options), storageLook(core)], log))
+      own.defer('watch', watchDeployment(core, [upstreamLook(core), storageLook(core)], log))
     const health = await startHealth(core, options)
     if (health) {
       own.defer('health', () => health.stop(1000))

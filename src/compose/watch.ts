@@ -1,14 +1,15 @@
 import type { ConditionName } from '../shared/conditions/rules/condition.ts'
 import { clockDifference, workerSilence } from '../shared/conditions/rules/thresholds.ts'
+import { detailOf } from '../shared/conditions/account-conditions.ts'
 import { pacedLook } from '../shared/conditions/paced-look.ts'
 import { watchConditions, type Look } from '../shared/conditions/watch-conditions.ts'
 import { rememberCheck, type HealthCheck } from '../shared/process/health.ts'
 import { AT_RISK_MS, type Pause } from '../shared/jobs/ports.ts'
-import { createReadBudget } from '../shared/limits/redis-budget.ts'
 import { shownRate } from '../shared/limits/rules/budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import { createRedisPresence } from '../shared/redis/redis-presence.ts'
-import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
+import type { ReplicateAccount } from '../shared/replicate/accounts.ts'
+import type { Core } from './core.ts'
 import { redisFitness } from './health.ts'
 
 /** Interval of Redis checks, ms. INFO is long, and the configuration rarely changes. */
@@ -46,47 +47,66 @@ const nextStep = ({ reason, until }: Pause): string => {
   return reason === 'rate_limited' || reason === 'storage' ? `until ${at}` : `next check of GET /account at ${at}`
 }
 
-/** The rate of creates after 429s. */
+const namesOf = ({ all }: Core['accounts']): string[] => all.map(({ name }) => name)
+
+/** The rates of creates after 429s. */
 const rateLook =
-  ({ store }: Core): Look =>
+  ({ store, accounts }: Core): Look =>
   async () => {
-    const { perMinute, ceiling, quietSince } = await store.createRate(ACCOUNT)
-    return { rate_lowered: quietSince === null ? null : `${shownRate(perMinute)} of ${ceiling} per minute` }
+    const lowered = new Map<string, string>()
+    for (const { name } of accounts.all) {
+      const { perMinute, ceiling, quietSince } = await store.createRate(name)
+      if (quietSince !== null) lowered.set(name, `${shownRate(perMinute)} of ${ceiling} per minute`)
+    }
+    return { rate_lowered: lowered.size === 0 ? null : detailOf(lowered, namesOf(accounts)) }
   }
 
 /**
- * The account's pause is shared: every process reports it. A token that is accepted ends the pause that its refusal began,
+ * The pause of an account is shared: every process reports it. A token that is accepted ends the pause that its refusal began,
  * before that pause could become a separate condition.
  */
-function pauseLook({ store, conditions }: Core): Look {
-  let wasRefused = false
-  return async () => {
-    let pause = await store.pause(ACCOUNT)
-    if (conditions.has('token_refused')) wasRefused = true
-    else if (wasRefused) {
-      await store.endRefusal(ACCOUNT, ['account'])
-      wasRefused = false
-      pause = await store.pause(ACCOUNT)
+function pauseLook({ store, accounts }: Core): Look {
+  const wasRefused = new Set<string>()
+
+  async function pauseOf({ name, isRefused }: ReplicateAccount): Promise<Pause | null> {
+    const pause = await store.pause(name)
+    if (isRefused()) wasRefused.add(name)
+    else if (wasRefused.has(name)) {
+      await store.endRefusal(name, ['account'])
+      wasRefused.delete(name)
+      return store.pause(name)
     }
-    const detail = pause && nextStep(pause)
-    return Object.fromEntries(PAUSES.map((reason) => [`pause_${reason}`, pause?.reason === reason ? detail : null]))
+    return pause
+  }
+
+  const names = namesOf(accounts)
+  return async () => {
+    const pauses = await Promise.all(accounts.all.map(async (one) => ({ name: one.name, pause: await pauseOf(one) })))
+    const detail = (reason: Pause['reason']): string | null => {
+      const found = pauses.flatMap(({ name, pause }): [string, string][] =>
+        pause?.reason === reason ? [[name, nextStep(pause)]] : [],
+      )
+      return found.length === 0 ? null : detailOf(new Map(found), names)
+    }
+    return Object.fromEntries(PAUSES.map((reason) => [`pause_${reason}`, detail(reason)]))
   }
 }
 
 const troubleLook =
-  ({ store, webhooks, notifications }: Core): Look =>
+  ({ store, webhooks, notifications, accounts }: Core): Look =>
   async () => {
     const [failingFor, atRisk, isSilent, lateBy] = await Promise.all([
       store.storageFailingFor(),
       store.artifactsAtRisk(AT_RISK_MS),
-      store.webhooksSilent(ACCOUNT),
+      Promise.all(accounts.all.map(({ name }) => store.webhooksSilent(name))),
       notifications.lateBy(),
     ])
     return {
       copies_failing: failingFor === null ? null : 'the log of the workers contains the reason',
       outputs_at_risk: atRisk === 0 ? null : `${atRisk} outputs`,
       notifications_late: lateBy < NOTIFICATIONS_LATE_MS ? null : `since ${Math.round(lateBy / 1000)} s`,
-      webhooks_silent: webhooks() && isSilent ? 'the completion of the last predictions was detected by polling' : null,
+      webhooks_silent:
+        webhooks() && isSilent.includes(true) ? 'the completion of the last predictions was detected by polling' : null,
     }
   }
 
@@ -116,30 +136,35 @@ const clockLook =
  * failing, so that its recovery is noticed although no other request is sent. The adapter reports the result. The start of a
  * process, which may have corrected settings, ends a pause that a refusal began.
  */
-export function upstreamLook(
-  { redis, keys, conditions, timings, upstream, store }: Core,
-  { config }: ServiceOptions,
-): Look {
-  const reads = createReadBudget(readBudgetOptions(redis, keys, config)).of('poll')
-  let isTried = false
-  const isTroubled = (): boolean => conditions.has('token_refused') || conditions.has('upstream_failing')
-  const ask: Look = async () => {
-    await reads.take(AbortSignal.timeout(timings.readTimeout))
-    const found = await upstream.account()
-    if (!isTried && found === 'well') await store.endRefusal(ACCOUNT, ['account', 'webhook'])
-    isTried = true
+export function upstreamLook({ timings, accounts, store }: Core): Look {
+  const { first } = timings.troublePause
+  const looks = accounts.all.map(({ name, upstream, reads, isRefused, isFailing }): Look => {
+    let isTried = false
+    const ask: Look = async () => {
+      await reads.of('poll').take(AbortSignal.timeout(timings.readTimeout))
+      const found = await upstream.account()
+      if (!isTried && found === 'well') await store.endRefusal(name, ['account', 'webhook'])
+      isTried = true
+      return {}
+    }
+    const asked = pacedLook(ask, { calm: first, first, longest: first })
+    return async () => (!isTried || isRefused() || isFailing() ? asked() : {})
+  })
+  return async () => {
+    const failures = (await Promise.allSettled(looks.map((look) => look()))).flatMap((one) =>
+      one.status === 'rejected' ? [one.reason] : [],
+    )
+    if (failures.length > 0) throw failures[0]
     return {}
   }
-  const { first } = timings.troublePause
-  const asked = pacedLook(ask, { calm: first, first, longest: first })
-  return async () => (!isTried || isTroubled() ? asked() : {})
 }
 
 /** Pauses creation while outputs cannot be stored, so that no output is paid for and lost. */
 export const storageLook =
-  ({ store, storageCheck, timings }: Core): Look =>
+  ({ store, storageCheck, timings, accounts }: Core): Look =>
   async () => {
-    if (!(await storageCheck()).ok) await store.pauseCreation(ACCOUNT, 2 * timings.storageCheck, 'storage')
+    if (!(await storageCheck()).ok)
+      await Promise.all(accounts.all.map(({ name }) => store.pauseCreation(name, 2 * timings.storageCheck, 'storage')))
     return {}
   }
 

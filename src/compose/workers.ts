@@ -4,12 +4,14 @@ import { createLongTexts } from '../shared/artifacts/long-texts.ts'
 import { createMeasureFile } from '../shared/artifacts/measure-file.ts'
 import { createOutputFetcher } from '../shared/artifacts/output-fetcher.ts'
 import { createOutputShapes } from '../shared/catalogue/output-shapes.ts'
-import { createReadBudget } from '../shared/limits/redis-budget.ts'
 import { createRedisPresence } from '../shared/redis/redis-presence.ts'
 import type { Scope } from '../shared/process/scope.ts'
 import { createModelCatalogue } from '../shared/replicate/model-catalogue.ts'
+import { createModelReads } from '../shared/replicate/model-reads.ts'
+import { accountsOf, type AccountSettings } from '../shared/settings/accounts.ts'
 import { createAdoptUnknown } from '../workers/adopt-unknown.ts'
 import { createCancelPrediction } from '../workers/cancel-prediction.ts'
+import { createChooseAccount } from '../workers/choose-account.ts'
 import { createCleanUp } from '../workers/clean-up.ts'
 import { createCopyOutputs } from '../workers/copy-outputs.ts'
 import { trackCreates } from '../workers/creates-in-flight.ts'
@@ -24,7 +26,7 @@ import { createSubmitJob } from '../workers/submit-job.ts'
 import { createSweep } from '../workers/sweep.ts'
 import { buildWorkerDoctor } from './doctor-worker.ts'
 import { buildNotifications } from './notifications.ts'
-import { ACCOUNT, readBudgetOptions, type Core, type ServiceOptions } from './core.ts'
+import type { Core, ServiceOptions } from './core.ts'
 
 const STOP_WITHIN_MS = 10_000
 /** Limit of the long texts of one output, as a multiple of the maximum file size; base64 is 4/3 of the bytes. */
@@ -33,6 +35,9 @@ const LONG_TEXTS = 2
 const SLICE_ROWS = 1000
 /** Longest wait of a create for the model's Output schema, when the job was accepted without it, ms. */
 const SHAPE_WITHIN_MS = 2000
+
+/** Monotonic, ms. */
+const clock = (): number => performance.now()
 
 export async function buildWorkers(
   core: Core,
@@ -47,31 +52,27 @@ export async function buildWorkers(
     lifecycle,
     doorbells,
     artifacts,
-    upstream,
+    accounts,
     timings,
     tokens,
     queues,
     webhooks,
     conditions,
   } = core
-  const readsPerMinute = config.replicate.readsPerMinute
-  const reads = createReadBudget(readBudgetOptions(redis, keys, config))
+  const settings = new Map(accountsOf(config).map((account) => [account.name, account]))
+  const settingsOf = (account: string): AccountSettings => settings.get(account) ?? accountsOf(config)[0]
   const fetcher = createOutputFetcher({
     upstreamBaseUrl: options.replicate.baseUrl,
     connectTimeout: timings.connectTimeout,
   })
   scope.defer('fetcher', fetcher.close)
-  const models = createModelCatalogue({
-    async model(name, version) {
-      await reads.of('poll').take(AbortSignal.timeout(timings.readTimeout))
-      return upstream.model(name, version)
-    },
-    async deployment(name) {
-      await reads.of('poll').take(AbortSignal.timeout(timings.readTimeout))
-      return upstream.deployment(name)
-    },
+  const models = createModelCatalogue(createModelReads(accounts, timings.readTimeout))
+  const nextPoll = createNextPoll({
+    store,
+    readsPerMinute: (account) => settingsOf(account).readsPerMinute,
+    timings,
+    webhooks,
   })
-  const nextPoll = createNextPoll({ store, account: ACCOUNT, readsPerMinute, timings, webhooks })
   const presence = createRedisPresence(redis, keys.presence, core.generation)
   const inFlight = await trackCreates(presence, timings, conditions, log)
   scope.defer('creates', inFlight.stop)
@@ -91,38 +92,38 @@ export async function buildWorkers(
         recover: createRecoverIntents({
           store,
           lifecycle,
-          upstream,
+          accounts,
           tokens,
-          reads: reads.of('adopt'),
           presence,
-          account: ACCOUNT,
           timings,
           sameDeployment: core.sameDeployment,
           conditions,
+          conditionsOf: core.conditionsOf,
           log,
         }),
         prepare: createPrepareInput({
           jobs: store,
           uploads: core.uploads,
           artifacts,
-          upstream,
-          reads: reads.of('adopt'),
-          account: ACCOUNT,
+          accounts,
           waits: core.waits,
           log,
         }),
         outputShapes: createOutputShapes(models, SHAPE_WITHIN_MS),
         inFlight,
         store,
-        account: ACCOUNT,
+        accounts,
+        chooser: createChooseAccount({
+          store,
+          terms: accountsOf(config),
+          clock,
+        }),
         lifecycle,
-        upstream,
-        reads: reads.of('adopt'),
         tokens,
         timings,
         conditions,
         log,
-        clock: () => performance.now(),
+        clock,
       }),
       sweep: createSweep({
         store,
@@ -140,14 +141,14 @@ export async function buildWorkers(
           log,
         }),
         timings,
-        slice: Math.ceil((SLICE_ROWS / config.replicate.createsPerMinute) * 60_000),
+        slice: (account) => Math.ceil((SLICE_ROWS / settingsOf(account).createsPerMinute) * 60_000),
         log,
       }),
       doctor: buildWorkerDoctor(core, options),
-      poll: createPollPrediction({ store, lifecycle, upstream, reads, timings, nextPoll, log }),
-      window: createPollWindow({ store, lifecycle, doorbells, upstream, reads, timings, nextPoll, log }),
-      adopt: createAdoptUnknown({ store, lifecycle, upstream, tokens, reads: reads.of('adopt'), timings, log }),
-      cancel: createCancelPrediction({ store, lifecycle, upstream, reads: reads.of('cancel'), timings, log }),
+      poll: createPollPrediction({ store, lifecycle, accounts, timings, nextPoll, log }),
+      window: createPollWindow({ store, lifecycle, doorbells, accounts, timings, nextPoll, log }),
+      adopt: createAdoptUnknown({ store, lifecycle, accounts, tokens, timings, log }),
+      cancel: createCancelPrediction({ store, lifecycle, accounts, timings, log }),
       store: createStoreOutputs({
         store,
         lifecycle,
@@ -157,13 +158,13 @@ export async function buildWorkers(
           measure: createMeasureFile(log),
           fetcher,
           delivers: core.delivers,
-          upstream,
+          accounts,
           longTexts: createLongTexts(join(config.dataDir, 'long-texts'), LONG_TEXTS * config.artifacts.maxBytes),
-          reads: reads.of('expiring'),
           maxBytes: config.artifacts.maxBytes,
           timings,
           log,
         }),
+        accountNames: accounts.all.map(({ name }) => name),
         waits: core.waits,
         warnings: core.warnings,
         artifacts,

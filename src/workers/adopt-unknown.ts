@@ -4,11 +4,10 @@ import { dueAttempt } from '../shared/jobs/record/due-member.ts'
 import type { DueTimes, InputReader, JobLoader, JobReader, PredictionIndex, RedisClock } from '../shared/jobs/ports.ts'
 import { listingCounts } from '../shared/jobs/rules/submit.ts'
 import { ageBased, type Timings } from '../shared/jobs/rules/timings.ts'
-import type { Budget } from '../shared/limits/rules/budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import { createTroubleLog } from '../shared/process/trouble-log.ts'
 import type { Prediction } from '../shared/replicate/rules/prediction.ts'
-import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
+import type { Accounts } from '../shared/replicate/accounts.ts'
 import type { WebhookTokens } from '../shared/replicate/rules/webhook-token.ts'
 import { sameButFiles } from '../shared/inputs/rules/reference.ts'
 import { listAll } from './list-window.ts'
@@ -17,9 +16,8 @@ import { unlessUnreadable } from './unless-unreadable.ts'
 export interface AdoptDependencies {
   store: JobReader & InputReader & JobLoader & PredictionIndex & DueTimes & RedisClock
   lifecycle: Lifecycle
-  upstream: PredictionPort
+  accounts: Pick<Accounts, 'of'>
   tokens: WebhookTokens
-  reads: Budget
   timings: Timings
   log: Logger
 }
@@ -39,22 +37,25 @@ interface Unknown {
  * attempt and token. A complete listing without a prediction is evidence that none exists.
  */
 export function createAdoptUnknown(dependencies: AdoptDependencies) {
-  const { store, lifecycle, upstream, tokens, reads, timings, log } = dependencies
+  const { store, lifecycle, accounts, tokens, timings, log } = dependencies
   const trouble = createTroubleLog(log)
   /** Reads the predictions that no attempt owns. Returns those without a webhook URL; null when one could not be read. */
   async function readUnowned(account: string, ids: string[], signal: AbortSignal): Promise<Prediction[] | null> {
+    const { upstream, reads } = accounts.of(account)
     const blind: Prediction[] = []
     // Another process may sign with a newer key: without a refresh our own predictions would look foreign.
     await tokens.refresh({ now: true })
     for (const id of await store.unowned(account, ids)) {
-      await reads.take(signal)
+      await reads.of('adopt').take(signal)
       const outcome = await upstream.get(id)
       if (outcome.kind === 'not_found') continue
       if (outcome.kind !== 'prediction') return null
       const { prediction } = outcome
       const target = prediction.webhook ? tokens.read(prediction.webhook) : null
       if (target)
-        await unlessUnreadable(log, target.job, () => lifecycle.observe(target.job, target.attempt, prediction, 'list'))
+        await unlessUnreadable(log, target.job, () =>
+          lifecycle.observe(target.job, target.attempt, prediction, 'list', { account }),
+        )
       else if (prediction.webhook) await store.rememberForeign(account, id)
       else blind.push(prediction)
     }
@@ -92,8 +93,9 @@ export function createAdoptUnknown(dependencies: AdoptDependencies) {
   async function look(account: string, unknowns: Unknown[], signal: AbortSignal): Promise<void> {
     const began = await store.now()
     const times = unknowns.map(({ intended_at }) => intended_at)
+    const { upstream, reads } = accounts.of(account)
     const listed = await listAll(
-      { upstream, reads },
+      { upstream, reads: reads.of('adopt') },
       {
         after: Math.min(...times) - timings.clockSkew - timings.listingLag,
         // Includes a prediction whose request was delayed for longer than expected.

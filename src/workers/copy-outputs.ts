@@ -13,20 +13,18 @@ import type { ArtifactRecord, Effect, JobRecord } from '../shared/jobs/rules/job
 import { tooManyFiles } from '../shared/jobs/rules/upstream.ts'
 import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { Json } from '../shared/values/json.ts'
-import type { Budget } from '../shared/limits/rules/budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
-import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
+import type { Accounts } from '../shared/replicate/accounts.ts'
 
 export interface CopyDependencies {
   artifacts: ArtifactStore
   names: ArtifactNames
   measure: MeasureFile
   fetcher: OutputFetcher
-  upstream: Pick<PredictionPort, 'output'>
+  accounts: Pick<Accounts, 'of'>
   longTexts: OpenLongTexts
   /** Whether a link points to an output file of upstream. */
   delivers: (link: string) => boolean
-  reads: Budget
   /** Limit of one file, bytes. */
   maxBytes: number
   timings: Pick<Timings, 'copyTimeout'>
@@ -59,13 +57,13 @@ const MAX_THUMBNAIL_BYTES = 1024 * 1024
 
 /** Copies all files of an output, and stores an output that is too long for the record as an artifact. */
 export function createCopyOutputs(dependencies: CopyDependencies) {
-  const { artifacts, names, measure, fetcher, delivers, upstream, longTexts, reads, maxBytes, timings, log } =
-    dependencies
+  const { artifacts, names, measure, fetcher, delivers, accounts, longTexts, maxBytes, timings, log } = dependencies
 
   async function outputOf(job: JobRecord, effect: StoreEffect, long: LongTexts, signal: AbortSignal): Promise<Json> {
     if (!effect.output_pending) return effect.output
     if (job.prediction_id === null) throw new OutputGoneError('the prediction is unknown')
-    await reads.take(signal)
+    const { upstream, reads } = accounts.of(job.account)
+    await reads.of('expiring').take(signal)
     const outcome = await upstream.output(job.prediction_id, long, signal)
     if (outcome.kind === 'too_large') throw new OutputGoneError(outcome.reason)
     if (outcome.kind === 'prediction' && outcome.prediction.output_too_deep)

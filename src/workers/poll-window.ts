@@ -3,23 +3,21 @@ import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import { attemptId, dueAttempt } from '../shared/jobs/record/due-member.ts'
 import type { Doorbells, DueTimes, PredictionIndex, RedisClock } from '../shared/jobs/ports.ts'
 import { expiresSoon, type Timings } from '../shared/jobs/rules/timings.ts'
-import type { ReadBudget } from '../shared/limits/rules/budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import { createTroubleLog } from '../shared/process/trouble-log.ts'
 import { isTerminal, type Prediction } from '../shared/replicate/rules/prediction.ts'
-import type { PredictionPort } from '../shared/replicate/prediction-port.ts'
+import type { Accounts } from '../shared/replicate/accounts.ts'
 import { eachPage } from './list-window.ts'
-import type { NextPoll } from './next-poll.ts'
+import type { NextPolls } from './next-poll.ts'
 import { unlessUnreadable } from './unless-unreadable.ts'
 
 export interface WindowDependencies {
   store: Pick<PredictionIndex, 'openOwners'> & DueTimes & RedisClock
   lifecycle: Lifecycle
   doorbells: Pick<Doorbells, 'poll'>
-  upstream: PredictionPort
-  reads: ReadBudget
+  accounts: Pick<Accounts, 'of'>
   timings: Timings
-  nextPoll: NextPoll
+  nextPoll: NextPolls
   log: Logger
 }
 
@@ -38,7 +36,7 @@ const AT_ONCE = 25
  * individually: the listing failed, or the prediction is gone upstream, which only a 404 proves.
  */
 export function createPollWindow(dependencies: WindowDependencies) {
-  const { store, lifecycle, doorbells, upstream, reads, timings, nextPoll, log } = dependencies
+  const { store, lifecycle, doorbells, accounts, timings, nextPoll, log } = dependencies
   const trouble = createTroubleLog(log)
 
   async function serve(account: string, listed: Prediction[], shown: Set<string>): Promise<void> {
@@ -55,7 +53,7 @@ export function createPollWindow(dependencies: WindowDependencies) {
       if (!(await unlessUnreadable(log, job, () => lifecycle.observe(job, attempt, prediction, 'list')))) return
       shown.add(attemptId(job, attempt))
       if (isTerminal(prediction.status)) return
-      await store.rearm(dueAttempt(job, attempt), await nextPoll(now - (prediction.created_at ?? now)))
+      await store.rearm(dueAttempt(job, attempt), await nextPoll(account, now - (prediction.created_at ?? now)))
     }
     await mapLimited(listed, AT_ONCE, show)
   }
@@ -65,6 +63,7 @@ export function createPollWindow(dependencies: WindowDependencies) {
     const window = { after: created.after - clockSkew, before: created.before + clockSkew }
     const age = (await store.now()) - created.after
     const soon = expiresSoon(age, timings)
+    const { upstream, reads } = accounts.of(account)
     const budget = reads.of(soon ? 'expiring' : 'poll')
     const shown = new Set<string>()
     const sources = { upstream, reads: budget }

@@ -10,10 +10,10 @@ import type { JobError, JobRecord } from '../shared/jobs/rules/job.ts'
 import type { InputReader } from '../shared/jobs/ports.ts'
 import type { JobWaits } from '../shared/jobs/job-waits.ts'
 import type { JsonObject } from '../shared/values/json.ts'
-import type { Budget } from '../shared/limits/rules/budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import { createTroubleLog } from '../shared/process/trouble-log.ts'
-import type { HandOverOutcome, PredictionPort } from '../shared/replicate/prediction-port.ts'
+import type { Accounts } from '../shared/replicate/accounts.ts'
+import type { HandOverOutcome } from '../shared/replicate/prediction-port.ts'
 import { rejection } from './rejection.ts'
 import { messageOf } from '../shared/values/error-text.ts'
 
@@ -21,9 +21,7 @@ export interface PrepareDependencies {
   jobs: InputReader
   uploads: Pick<UploadStore, 'readMany' | 'remote' | 'rememberRemote'>
   artifacts: Pick<ArtifactStore, 'open'>
-  upstream: Pick<PredictionPort, 'uploadFile'>
-  reads: Budget
-  account: string
+  accounts: Pick<Accounts, 'of'>
   waits: Pick<JobWaits, 'note'>
   log: Logger
 }
@@ -42,7 +40,8 @@ export type Preparation =
   /** Never. */
   | { kind: 'impossible'; error: JobError }
 
-export type PrepareInput = (job: JobRecord, signal: AbortSignal) => Promise<Preparation>
+/** `account`: where the prediction will be created, and so where the files have to be. */
+export type PrepareInput = (job: JobRecord, account: string, signal: AbortSignal) => Promise<Preparation>
 
 /** Length of one data URI, and of all in one input: Replicate's schema says 256 kB, and each webhook repeats the input. */
 const INLINE_BYTES = 256_000
@@ -69,7 +68,7 @@ class NotReadyError extends Error {
  * once for all jobs and attempts. All of this happens before the intent, so it cannot create a prediction.
  */
 export function createPrepareInput(dependencies: PrepareDependencies): PrepareInput {
-  const { jobs, uploads, artifacts, upstream, reads, account, waits, log } = dependencies
+  const { jobs, uploads, artifacts, accounts, waits, log } = dependencies
   const trouble = createTroubleLog(log)
   const uploading = new Map<string, Promise<RemoteFile>>()
   const slots = createSemaphore(AT_ONCE)
@@ -80,15 +79,16 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
     return file
   }
 
-  /** The copy at Replicate, if it exists for at least `needed` ms more. */
-  async function usable(id: string, needed: number): Promise<RemoteFile | null> {
+  /** The copy in the account, if it exists for at least `needed` ms more. */
+  async function usable(id: string, account: string, needed: number): Promise<RemoteFile | null> {
     const known = await uploads.remote(id, account)
     return known && known.expires_at - needed > Date.now() ? known : null
   }
 
   /** Uploads a copy to Replicate; returns its URL and expiry. */
-  async function handOver(record: UploadRecord, signal: AbortSignal): Promise<RemoteFile> {
-    await reads.take(signal)
+  async function handOver(record: UploadRecord, account: string, signal: AbortSignal): Promise<RemoteFile> {
+    const { upstream, reads } = accounts.of(account)
+    await reads.of('adopt').take(signal)
     const { id, media_type, bytes } = record
     const body = await open(record)
     let outcome: HandOverOutcome
@@ -110,17 +110,18 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
    * Single-flight: concurrent callers share one upload of a file. A caller that arrives after its completion found no copy
    * before, so the store is read again first.
    */
-  function copyOf(record: UploadRecord, needed: number, signal: AbortSignal): Promise<RemoteFile> {
-    const open = uploading.get(record.id)
+  function copyOf(record: UploadRecord, account: string, needed: number, signal: AbortSignal): Promise<RemoteFile> {
+    const name = JSON.stringify([account, record.id])
+    const open = uploading.get(name)
     if (open) return open
     const begun = slots
-      .run(async () => (await usable(record.id, needed)) ?? (await handOver(record, signal)))
-      .finally(() => uploading.delete(record.id))
-    uploading.set(record.id, begun)
+      .run(async () => (await usable(record.id, account, needed)) ?? (await handOver(record, account, signal)))
+      .finally(() => uploading.delete(name))
+    uploading.set(name, begun)
     return begun
   }
 
-  async function addresses(job: JobRecord, signal: AbortSignal) {
+  async function addresses(job: JobRecord, account: string, signal: AbortSignal) {
     const wanted = [...filesOf(job.input).keys()]
     const records = await uploads.readMany(wanted)
     const found = new Map<string, string>()
@@ -136,10 +137,10 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
         found.set(id, toDataUri(record.media_type, await buffer(await open(record))))
         continue
       }
-      let copy = await usable(id, needed)
+      let copy = await usable(id, account, needed)
       if (!copy) {
         await waits.note(job.id, { reason: 'files', detail: 'A file of the input is being uploaded to Replicate.' })
-        copy = await copyOf(record, needed, signal)
+        copy = await copyOf(record, account, needed, signal)
       }
       found.set(id, copy.url)
       until = Math.min(until, copy.expires_at - needed)
@@ -147,13 +148,13 @@ export function createPrepareInput(dependencies: PrepareDependencies): PrepareIn
     return { found, until }
   }
 
-  return async (record, signal) => {
+  return async (record, account, signal) => {
     const job = await jobs.whole(record)
     if (job.input_bytes !== null) return { kind: 'impossible', error: INPUT_LOST }
     if (job.input === null || filesOf(job.input).size === 0)
       return { kind: 'ready', input: job.input ?? {}, until: Infinity }
     try {
-      const { found, until } = await addresses(job, signal)
+      const { found, until } = await addresses(job, account, signal)
       trouble.ended(job.id, { job: job.id }, 'the files of an input are ready after failures')
       const input = mapInput(job.input, (text) => found.get(referenceOf(text) ?? '') ?? text)
       return { kind: 'ready', input, until }

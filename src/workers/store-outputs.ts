@@ -27,6 +27,8 @@ export interface StoreDependencies {
     DueTimes
   lifecycle: Lifecycle
   copy: CopyOutputs
+  /** All accounts. */
+  accountNames: readonly string[]
   waits: Pick<JobWaits, 'note'>
   warnings: Pick<Warnings, 'artifactAtRisk'>
   artifacts: Pick<ArtifactStore, 'remove'>
@@ -45,14 +47,15 @@ const MAX_LINKS = 20
  * appear atomically, and only one commit records the result.
  */
 export function createStoreOutputs(dependencies: StoreDependencies) {
-  const { store, lifecycle, copy, waits, warnings, artifacts, delivers, timings, log } = dependencies
+  const { store, lifecycle, copy, accountNames, waits, warnings, artifacts, delivers, timings, log } = dependencies
   const trouble = createTroubleLog(log)
 
   /** Pauses creation when storage has been failing for a while, or permanently: outputs of new predictions would be lost. */
-  async function storageTrouble(account: string, isLasting: boolean): Promise<void> {
+  async function storageTrouble(isLasting: boolean): Promise<void> {
     const since = await store.storageFailed()
     if (since < timings.storageTrouble && !isLasting) return
-    await store.pauseCreation(account, timings.troublePause.longest, 'storage')
+    const { longest } = timings.troublePause
+    await Promise.all(accountNames.map((account) => store.pauseCreation(account, longest, 'storage')))
   }
 
   /** Removes copied files that no record names, because the job ended or was deleted during the copy. */
@@ -84,8 +87,7 @@ export function createStoreOutputs(dependencies: StoreDependencies) {
     const fields = { job: id, attempt, reason: messageOf(first.error), missing: missing.length, gone }
     if (!isLost) trouble.failed(id, fields, 'the output is not stored yet; retrying')
     const failure = missing.find(({ error }) => isStorageTrouble(error))?.error
-    if (failure !== undefined)
-      await storageTrouble(state.job.account, failure instanceof StorageTroubleError && failure.lasting)
+    if (failure !== undefined) await storageTrouble(failure instanceof StorageTroubleError && failure.lasting)
     if (isLost) {
       trouble.forget(id)
       log.warn(fields, 'the output could not be stored')

@@ -18,30 +18,29 @@ import {
   type RedisClock,
 } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
-import type { Budget } from '../shared/limits/rules/budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
-import type { CreateOutcome, PredictionPort } from '../shared/replicate/prediction-port.ts'
+import type { Accounts } from '../shared/replicate/accounts.ts'
+import type { CreateOutcome } from '../shared/replicate/prediction-port.ts'
 import type { JsonObject } from '../shared/values/json.ts'
 import type { WebhookTokens } from '../shared/replicate/rules/webhook-token.ts'
 import { NotDurableError } from '../shared/redis/durability.ts'
 import { isRedisTrouble } from '../shared/redis/trouble.ts'
+import type { ChooseAccount, ChosenAccount } from './choose-account.ts'
 import type { CreatesInFlight } from './creates-in-flight.ts'
-import { createFifoMutex } from './fifo-mutex.ts'
+import { createFifoMutex, type FifoMutex } from './fifo-mutex.ts'
 import type { PreparedInput, PrepareInput } from './prepare-input.ts'
 import type { RecoverIntents } from './recover-intents.ts'
 import { rejection } from './rejection.ts'
 
 export interface SubmitDependencies {
   store: JobLoader & DueTimes & RedisClock & Pick<CreationBreaker, 'pause' | 'beginProbe' | 'endProbe'>
-  account: string
+  accounts: Pick<Accounts, 'of'>
+  chooser: ChooseAccount
   recover: RecoverIntents
   prepare: PrepareInput
   outputShapes: OutputShapes
   inFlight: Pick<CreatesInFlight, 'begin'>
   lifecycle: Lifecycle
-  upstream: PredictionPort
-  /** Budget of requests for the account. */
-  reads: Budget
   tokens: WebhookTokens
   timings: Timings
   conditions: Pick<Conditions, 'set'>
@@ -68,26 +67,31 @@ const GATE_CONDITIONS = ['recovery_former', 'recovery_listing', 'deployment_lost
  */
 export function createSubmitJob({
   store,
-  account,
+  accounts,
+  chooser,
   recover,
   prepare,
   outputShapes,
   inFlight,
   lifecycle,
-  upstream,
-  reads,
   tokens,
   timings,
   conditions,
   log,
   clock,
 }: SubmitDependencies) {
-  // One job of a process waits for the budget at a time, because the others could not get a token either. A refused job
-  // keeps its ticket.
-  const mutex = createFifoMutex()
+  // One job of a process waits for the budget of an account at a time, because the others could not get a token either. A
+  // refused job keeps its ticket.
+  const mutexes = new Map<string, FifoMutex>()
+  const mutexOf = (account: string): FifoMutex => {
+    const mutex = mutexes.get(account) ?? createFifoMutex()
+    mutexes.set(account, mutex)
+    return mutex
+  }
   let tickets = 0
 
   interface Wanted extends PreparedInput {
+    chosen: ChosenAccount
     shape: OutputShape | null
     /** The job from which the input was prepared. */
     seen: Seen
@@ -104,13 +108,39 @@ export function createSubmitJob({
   }
 
   /**
+   * The permit to POST. `stale`: prepare the input again; `closed`: the list of this account has to be compared first; null: no
+   * POST is needed any more.
+   */
+  type Intended = Permit | 'stale' | { closed: string } | null
+
+  /**
    * The input to send; null when the job has to wait for it, or needs no POST any more. It is prepared before the intent,
    * because uploads of files may take longer than a permit lasts.
    */
   async function prepared(id: string, signal: AbortSignal): Promise<Wanted | null> {
     const seen = await lifecycle.look(id)
-    const job = seen.state?.job
-    if (job === undefined || (job.phase !== 'queued' && job.phase !== 'resubmitting')) return null
+    if (seen.state === null || !waitsForIntent(seen.state)) return null
+    const chosen = await chooser.choose(seen.state)
+    if (chosen === null) {
+      await store.rearm(dueJob(id), timings.ringAgain.max)
+      return null
+    }
+    const wanted = await preparedFor(chosen, seen, seen.state.job, signal).catch((error: unknown) => {
+      chosen.leave()
+      throw error
+    })
+    if (wanted === null) chosen.leave()
+    return wanted
+  }
+
+  async function preparedFor(
+    chosen: ChosenAccount,
+    seen: Seen,
+    job: JobRecord,
+    signal: AbortSignal,
+  ): Promise<Wanted | null> {
+    const { id } = job
+    const { account } = chosen
     if (filesOf(job.input).size > 0) {
       const rest = ((await store.pause(account))?.until ?? 0) - (await store.now())
       if (rest > 0) {
@@ -118,24 +148,28 @@ export function createSubmitJob({
         return null
       }
     }
-    const result = await prepare(job, signal)
+    const result = await prepare(job, account, signal)
     if (result.kind === 'ready')
-      return { ...result, seen, shape: job.output_shape === null ? await outputShapes(job) : null }
+      return { ...result, chosen, seen, shape: job.output_shape === null ? await outputShapes(job) : null }
     const error = result.kind === 'impossible' ? result.error : null
     const { health, pause } = result.kind === 'trouble' ? result : { health: null, pause: null }
-    await lifecycle.apply(id, { type: 'not_prepared', error, health, pause }, 'worker')
+    await lifecycle.apply(id, { type: 'not_prepared', error, health, pause, account }, 'worker')
     return null
   }
 
-  /** Waits for the budget and returns the permit to POST; null: no POST is needed any more; `stale`: prepare the input again. */
+  /** Waits for the budget and the permit to POST. */
   async function intend(
     id: string,
     ticket: number,
-    { until, shape, seen }: Wanted,
+    { until, shape, seen, chosen }: Wanted,
     signal: AbortSignal,
-  ): Promise<Permit | 'stale' | null> {
+  ): Promise<Intended> {
+    const { account, others } = chosen
+    const target = { account, ...(others.length === 0 ? {} : { compared: others }) }
+    /** Of another account: its list must be compared before this job may be created anywhere. */
+    let closed: string | null = null
     for (;;) {
-      await mutex.yieldToEarlier(ticket)
+      await mutexOf(account).yieldToEarlier(ticket)
       signal.throwIfAborted()
       if (Date.now() > until) return 'stale'
       let claim = ''
@@ -149,7 +183,7 @@ export function createSubmitJob({
             asked = clock()
             end()
             end = inFlight.begin()
-            return { type: 'intend', claim, ...(shape === null ? {} : { output_shape: shape }) }
+            return { type: 'intend', claim, ...target, ...(shape === null ? {} : { output_shape: shape }) }
           },
           'worker',
           seen,
@@ -157,6 +191,7 @@ export function createSubmitJob({
         .catch(async (error: unknown) => {
           if (error instanceof GateClosedError) {
             end()
+            closed = error.account
             return null
           }
           // Whether it was written or not, no POST is sent for it.
@@ -175,12 +210,15 @@ export function createSubmitJob({
       if (result?.kind === 'applied') return { job: result.state.job, seen: result.seen, claim, asked, end }
       end()
       if (result === null) {
-        const { retryInMs } = await recover(signal)
+        if (closed !== null && closed !== account) return { closed }
+        const { retryInMs } = await recover(account, signal)
+        if (retryInMs > 0 && (await chooser.shouldMove(chosen))) return 'stale'
         await delay(retryInMs, undefined, { signal })
         continue
       }
       if (result.kind === 'probing') {
-        await probe(signal)
+        const isProbed = await probe(account, signal)
+        if (!isProbed && (await chooser.shouldMove(chosen))) return 'stale'
         await delay(PROBE_NAP_MS, undefined, { signal })
         continue
       }
@@ -191,8 +229,21 @@ export function createSubmitJob({
       if (result.kind === 'crowded' && seen.state)
         await store.rearm(dueJob(id), untilRungAgain(seen.state.job, await store.now(), timings))
       if (result.kind !== 'limited' && result.kind !== 'paused') return null
+      if (result.kind === 'paused' && (await chooser.shouldMove(chosen))) return 'stale'
       await delay(Math.min(result.waitMs, LONGEST_NAP_MS), undefined, { signal })
     }
+  }
+
+  /**
+   * The job may have been sent in another account, in the time that Redis lost. Others do not wait for the list of that one, so
+   * this job gives way to them until the list was compared. Returns whether it was.
+   */
+  async function waitForOther(id: string, other: string, signal: AbortSignal): Promise<boolean> {
+    const { retryInMs } = await recover(other, signal)
+    if (retryInMs === 0) return true
+    log.debug({ job: id, account: other }, 'a job waits for the list of an account in which it may have been sent')
+    await store.rearm(dueJob(id), LONGEST_NAP_MS)
+    return false
   }
 
   /** Withdraws an intent without a POST, if it was written. */
@@ -202,35 +253,40 @@ export function createSubmitJob({
     if (attempt) await lifecycle.apply(id, { type: 'not_sent', attempt: attempt.n, claim }, 'worker')
   }
 
-  /** Probes a half-open circuit breaker, one process at a time; after a successful probe one create may pass. */
-  async function probe(signal: AbortSignal): Promise<void> {
-    if (!(await store.beginProbe(account))) return
-    await reads.take(signal)
+  /**
+   * Probes a half-open circuit breaker, one process at a time; after a successful probe one create may pass. Returns whether
+   * the account is well.
+   */
+  async function probe(account: string, signal: AbortSignal): Promise<boolean> {
+    if (!(await store.beginProbe(account))) return false
+    const { upstream, reads } = accounts.of(account)
+    await reads.of('adopt').take(signal)
     const found = await upstream.account()
-    log.info({ found }, 'creation is paused; probed the account at Replicate')
+    log.info({ account, found }, 'creation is paused; probed the account at Replicate')
     await store.endProbe(
       account,
       found === 'well' ? { well: true } : { well: false, reason: found === 'refused' ? 'account' : 'upstream' },
     )
+    return found === 'well'
   }
 
   /** 403 and 404 concern the model, unless upstream also refuses the account. */
-  async function judged(outcome: Uncreated): Promise<Uncreated> {
+  async function judged(outcome: Uncreated, account: string): Promise<Uncreated> {
     if (outcome.kind !== 'not_created' || outcome.refusal.class !== 'rejected') return outcome
     const { status, message } = outcome.refusal
     if (status !== 403 && status !== 404) return outcome
     // The outcome of the create must be recorded, even without a token of the budget.
-    await reads.take(AbortSignal.timeout(timings.readTimeout)).catch(() => undefined)
+    const { upstream, reads } = accounts.of(account)
+    await reads
+      .of('adopt')
+      .take(AbortSignal.timeout(timings.readTimeout))
+      .catch(() => undefined)
     if ((await upstream.account()) !== 'refused') return outcome
     return { kind: 'not_created', refusal: { class: 'account', status, message } }
   }
 
-  async function intendInTurn(
-    id: string,
-    ticket: number,
-    wanted: Wanted,
-    signal: AbortSignal,
-  ): Promise<Permit | 'stale' | null> {
+  async function intendInTurn(id: string, ticket: number, wanted: Wanted, signal: AbortSignal): Promise<Intended> {
+    const mutex = mutexOf(wanted.chosen.account)
     await mutex.acquire(ticket)
     try {
       return await intend(id, ticket, wanted, signal)
@@ -245,8 +301,9 @@ export function createSubmitJob({
   async function submitOnce(id: string, ticket: number, signal: AbortSignal): Promise<boolean> {
     const wanted = await prepared(id, signal)
     if (wanted === null) return false
-    const permit = await intendInTurn(id, ticket, wanted, signal)
+    const permit = await intendInTurn(id, ticket, wanted, signal).finally(wanted.chosen.leave)
     if (permit === null || permit === 'stale') return permit === 'stale'
+    if ('closed' in permit) return waitForOther(id, permit.closed, signal)
     try {
       return await post(permit, wanted.input, signal)
     } finally {
@@ -269,14 +326,14 @@ export function createSubmitJob({
   }
 
   async function post({ job, seen, claim, asked }: Permit, input: JsonObject, signal: AbortSignal): Promise<boolean> {
-    const { id, attempt } = job
-    const outcome = await upstream.create(
+    const { id, attempt, account } = job
+    const outcome = await accounts.of(account).upstream.create(
       {
         model: job.model,
         version: job.version,
         deployment: job.deployment,
         input,
-        webhook: tokens.url(id, attempt),
+        webhook: tokens.url(id, attempt, account),
         events: job.webhook_events,
         cancelAfter: cancelAfter(job) / 1000,
       },
@@ -290,9 +347,9 @@ export function createSubmitJob({
     let record: () => Promise<ApplyResult>
     if (outcome.kind === 'created') {
       const { prediction } = outcome
-      record = () => lifecycle.observe(id, attempt, prediction, 'create', { seen })
+      record = () => lifecycle.observe(id, attempt, prediction, 'create', { seen, account })
     } else {
-      const event = eventOf(await judged(outcome), attempt, claim)
+      const event = eventOf(await judged(outcome, account), attempt, claim)
       record = () => lifecycle.apply(id, event, 'create', seen)
     }
     const result = await untilTaken(record, id, signal)
@@ -300,7 +357,7 @@ export function createSubmitJob({
       const { reason } = outcome
       log.warn({ job: id, attempt, reason }, 'the outcome of a create request is unknown')
       const known = result.kind !== 'ignored' || attemptOf(result.state, attempt)
-      if (!known) await lifecycle.apply(id, { type: 'forgotten', attempt, reason }, 'create')
+      if (!known) await lifecycle.apply(id, { type: 'forgotten', attempt, reason, account }, 'create')
     }
     return result.kind === 'applied' && waitsForIntent(result.state)
   }

@@ -27,8 +27,8 @@ export interface SweepDependencies {
   batches: Pick<Batches, 'tend'>
   notifications: Pick<NotificationStore, 'isDue' | 'expire'>
   timings: Timings
-  /** Length of the creation-time window of one listing, ms */
-  slice: number
+  /** Length of the creation-time window of one listing in an account, ms */
+  slice: (account: string) => number
   log: Logger
 }
 
@@ -122,15 +122,17 @@ export function createSweep({
    */
   async function pollUpstream(open: OpenAttempt[], now: number): Promise<void> {
     const groups = Map.groupBy(open, ({ account, created }) =>
-      JSON.stringify([account, expiresSoon(now - created, timings), Math.floor(created / slice)]),
+      JSON.stringify([account, expiresSoon(now - created, timings), Math.floor(created / slice(account))]),
     )
     for (const mine of groups.values()) {
       const [first] = mine
       if (!first) continue
       const soon = expiresSoon(now - first.created, timings)
-      const after = Math.floor(first.created / slice) * slice
+      const length = slice(first.account)
+      const after = Math.floor(first.created / length) * length
       const due = mine.map(({ job, attempt }) => ({ job, attempt }))
-      if (mine.length >= WINDOW_FROM) await doorbells.window(first.account, { after, before: after + slice }, soon, due)
+      if (mine.length >= WINDOW_FROM)
+        await doorbells.window(first.account, { after, before: after + length }, soon, due)
       else await Promise.all(mine.map(({ job, attempt }) => doorbells.poll(job, attempt, soon)))
     }
   }

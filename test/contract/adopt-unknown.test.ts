@@ -8,6 +8,7 @@ import { createAdoptUnknown } from '../../src/workers/adopt-unknown.ts'
 import { jobScene } from '../support/job-scene.ts'
 import { prediction } from '../unit/support/job-states.ts'
 import { SILENT_DOORBELLS } from '../support/silent-doorbells.ts'
+import { oneAccount } from '../support/one-account.ts'
 
 test('a prediction whose token was made by a newer key than the lister knows is adopted, not taken for a foreign one', async () => {
   const { redis, keys, timings, store, accepted, happen } = await jobScene()
@@ -31,25 +32,12 @@ test('a prediction whose token was made by a newer key than the lister knows is 
     list: () => Promise.resolve({ kind: 'page', predictions: [row], cursor: null }),
     get: () => Promise.resolve({ kind: 'prediction', prediction: row }),
   }
-  const never = (): Promise<never> => Promise.reject(new Error('not in this test'))
   const log = createLogger({ level: 'silent', readable: false })
-  const ring = (): Promise<void> => Promise.resolve()
   const adopt = createAdoptUnknown({
     store,
     lifecycle: createLifecycle({ store, doorbells: SILENT_DOORBELLS, timings, log, webhooks: () => false }),
-    upstream: {
-      create: never,
-      cancel: never,
-      output: never,
-      account: never,
-      uploadFile: never,
-      webhookSecret: never,
-      model: never,
-      deployment: never,
-      ...upstream,
-    },
+    accounts: oneAccount({ upstream }),
     tokens,
-    reads: { take: ring },
     timings,
     log,
   })

@@ -67,8 +67,7 @@ test('a repeat of an accept is confirmed as the accept is', async () => {
     redis,
     keys,
     timings,
-    creates: { perMinute: 600, burst: 10 },
-    account: 'default',
+    accounts: { default: { perMinute: 600, burst: 10 } },
     commits: createCommitRunner(redis, timings, generation),
     confirmDurable: () => (isConfirmed ? Promise.resolve() : Promise.reject(new NotDurableError('late'))),
   })

@@ -20,10 +20,10 @@ const worker = (gap: number | null = ATTENDED): Generation => createGeneration(r
 
 async function opened(): Promise<{ generation: Generation; id: string }> {
   const generation = worker()
-  const { id, isOpen } = await generation.look()
-  expect(isOpen).toBe(false)
-  expect(await generation.open(redis, id)).toBe(true)
-  expect(await generation.look()).toEqual({ id, isOpen: true, lostAgo: null, cause: 'first' })
+  const { id, open } = await generation.look()
+  expect(open.size).toBe(0)
+  expect(await generation.open(redis, id, 'default')).toBe(true)
+  expect(await generation.look()).toEqual({ id, open: new Set(['default']), lostAgo: null, cause: 'first' })
   return { generation, id }
 }
 
@@ -34,24 +34,24 @@ describe('the generation stays open', () => {
     const alone = new Redis(own.url)
     const generation = createGeneration(alone, key, { gap: ATTENDED })
     const { id } = await generation.look()
-    expect(await generation.open(alone, id)).toBe(true)
+    expect(await generation.open(alone, id, 'default')).toBe(true)
     const [name = '', ...args] = command.split(' ')
     await alone.call(name, ...args)
-    expect(await generation.look()).toMatchObject({ id, isOpen: true })
+    expect(await generation.look()).toMatchObject({ id, open: new Set(['default']) })
     alone.disconnect()
     await own.stop()
   })
 
   test('for a process that is new, or comes back after others went on', async () => {
     const { id } = await opened()
-    expect(await worker().look()).toMatchObject({ id, isOpen: true })
-    expect(await worker(null).look()).toMatchObject({ id, isOpen: true })
+    expect(await worker().look()).toMatchObject({ id, open: new Set(['default']) })
+    expect(await worker(null).look()).toMatchObject({ id, open: new Set(['default']) })
   })
 
   test('when only a tool beside the deployment looks: it says nothing about whether anybody attends', async () => {
     const { id } = await opened()
     await redis.hset(key, 'seen', Date.now() - 2 * ATTENDED)
-    expect(await worker(null).look()).toMatchObject({ id, isOpen: true })
+    expect(await worker(null).look()).toMatchObject({ id, open: new Set(['default']) })
   })
 })
 
@@ -61,9 +61,9 @@ describe('a new generation begins, and is closed', () => {
       const { generation, id } = await opened()
       await redis.hset(key, 'seen', Date.now() + ahead)
       const next = await generation.look()
-      expect(next).toEqual({ id: expect.not.stringMatching(id), isOpen: false, lostAgo: null, cause: 'unattended' })
+      expect(next).toEqual({ id: expect.not.stringMatching(id), open: new Set(), lostAgo: null, cause: 'unattended' })
       expect(await generation.look()).toEqual(next)
-      expect(await generation.open(redis, id)).toBe(false)
+      expect(await generation.open(redis, id, 'default')).toBe(false)
       await redis.del(key)
     }
   })
@@ -72,22 +72,22 @@ describe('a new generation begins, and is closed', () => {
     const generation = worker()
     await generation.look()
     await redis.hset(key, 'replid', randomBytes(20).toString('hex'))
-    expect(await generation.look()).toMatchObject({ isOpen: false, cause: 'first' })
+    expect(await generation.look()).toMatchObject({ open: new Set(), cause: 'first' })
   })
 
   test('when a server with an open gate did not know a script', async () => {
     const { generation } = await opened()
     generation.doubt()
-    expect(await generation.look()).toMatchObject({ isOpen: false, cause: 'scripts' })
+    expect(await generation.look()).toMatchObject({ open: new Set(), cause: 'scripts' })
   })
 
   test('when the server draws another replication id', async () => {
     const { generation, id } = await opened()
     await redis.hset(key, 'replid', randomBytes(20).toString('hex'))
-    expect(await generation.open(redis, id)).toBe(false)
+    expect(await generation.open(redis, id, 'default')).toBe(false)
     expect(await generation.look()).toMatchObject({
       id: expect.not.stringMatching(id),
-      isOpen: false,
+      open: new Set(),
       lostAgo: null,
       cause: 'restarted',
     })
@@ -100,7 +100,7 @@ describe('a new generation begins, and is closed', () => {
     generation.doubt()
     other.doubt()
     const next = await generation.look()
-    expect(next.isOpen).toBe(false)
+    expect(next.open.size).toBe(0)
     expect(await other.look()).toEqual(next)
     // While it is closed, an unknown script is nothing new.
     generation.doubt()
@@ -114,16 +114,16 @@ describe('a new generation begins, and is closed', () => {
     await redis.hset(key, 'replid', randomBytes(20).toString('hex'))
     const later = await one.look()
     await two.look()
-    await one.open(redis, later.id)
+    await one.open(redis, later.id, 'default')
     await redis.restore(key, 0, before ?? '', 'REPLACE')
     const found = await one.look()
-    expect(found).toMatchObject({ isOpen: false, lostAgo: 0, cause: 'lost' })
+    expect(found).toMatchObject({ open: new Set(), lostAgo: 0, cause: 'lost' })
     expect([id, later.id]).not.toContain(found.id)
     expect((await two.look()).id).toBe(found.id)
     expect((await worker().look()).id).toBe(found.id)
     expect((await one.look()).lostAgo).toBeGreaterThanOrEqual(0)
-    await one.open(redis, found.id)
-    expect(await two.look()).toEqual({ id: found.id, isOpen: true, lostAgo: null, cause: 'lost' })
+    await one.open(redis, found.id, 'default')
+    expect(await two.look()).toEqual({ id: found.id, open: new Set(['default']), lostAgo: null, cause: 'lost' })
   })
 
   test('when Redis is restarted, with or without its data', async () => {
@@ -132,15 +132,15 @@ describe('a new generation begins, and is closed', () => {
     client.on('error', () => undefined)
     const generation = createGeneration(client, key, { gap: ATTENDED })
     const { id } = await generation.look()
-    await generation.open(client, id)
+    await generation.open(client, id, 'default')
     expect(generation.showsReplication()).toBe(true)
     await client.debug('RELOAD')
-    expect(await generation.look()).toMatchObject({ id, isOpen: true })
+    expect(await generation.look()).toMatchObject({ id, open: new Set(['default']) })
     await own.stop()
     await own.start()
     expect(await generation.look()).toMatchObject({
       id: expect.not.stringMatching(id),
-      isOpen: false,
+      open: new Set(),
       lostAgo: null,
       cause: 'restarted',
     })
@@ -157,9 +157,9 @@ test('a user who may not ask for the replication id keeps the generation of thos
   const { hostname: host, port } = new URL(testRedisUrl())
   const blind = new Redis({ host, port: Number(port), username: name, password: 'secret', enableReadyCheck: false })
   const unseen = createGeneration(blind, key, { gap: ATTENDED })
-  expect(await unseen.look()).toMatchObject({ id, isOpen: true })
+  expect(await unseen.look()).toMatchObject({ id, open: new Set(['default']) })
   expect(unseen.showsReplication()).toBe(false)
-  expect(await generation.look()).toMatchObject({ id, isOpen: true })
+  expect(await generation.look()).toMatchObject({ id, open: new Set(['default']) })
   blind.disconnect()
   await redis.acl('DELUSER', name)
 })

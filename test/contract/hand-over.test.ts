@@ -10,6 +10,7 @@ import { createPrepareInput } from '../../src/workers/prepare-input.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { jobRecord } from '../unit/support/job-states.ts'
+import { oneAccount } from '../support/one-account.ts'
 
 const ID = 'upl_01ARZ3NDEKTSV4RRFFQ69G5FAV'
 const path = join(tempDir(), 'file')
@@ -51,9 +52,9 @@ function preparer(outcome: HandOverOutcome | Error, note: (job: string) => Promi
         return Promise.resolve(file)
       },
     },
-    upstream: { uploadFile: () => (outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome)) },
-    reads: { take: () => Promise.resolve() },
-    account: 'default',
+    accounts: oneAccount({
+      upstream: { uploadFile: () => (outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome)) },
+    }),
     waits: { note },
     log: createLogger({ level: 'silent', readable: false }),
   })
@@ -66,13 +67,13 @@ const closed = (files: Readable[]) => waitFor('the file to be closed', () => fil
 
 async function prepared(outcome: HandOverOutcome | Error) {
   const { prepare, opened } = preparer(outcome)
-  return { result: await prepare(job(), never), opened }
+  return { result: await prepare(job(), 'default', never), opened }
 }
 
 test('an input whose long texts are gone is never sent shortened', async () => {
   const { prepare } = preparer(new Error('not in this test'))
   expect(
-    await prepare({ ...job(), input: { prompt: 'the beginning\u2026' }, input_bytes: 20_000 }, never),
+    await prepare({ ...job(), input: { prompt: 'the beginning\u2026' }, input_bytes: 20_000 }, 'default', never),
   ).toMatchObject({
     kind: 'impossible',
     error: { code: 'input_file_lost', billed: 'no' },
@@ -103,8 +104,8 @@ test('a job that looked for a copy before another job made it, and asks for one 
   const { prepare, opened } = preparer({ kind: 'taken', url: 'https://r/f', expiresAt: null }, (id) =>
     id === 'job_late' ? first.promise : Promise.resolve(),
   )
-  const late = prepare(job('job_late'), never)
-  await prepare(job(), never)
+  const late = prepare(job('job_late'), 'default', never)
+  await prepare(job(), 'default', never)
   first.resolve()
   expect(await late).toMatchObject({ kind: 'ready', input: { image: 'https://r/f' } })
   expect(opened).toHaveLength(1)

@@ -163,7 +163,7 @@ test('a doorbell that was lost is rung again by the next sweep, and an empty lin
   const lifecycle = createLifecycle({ store, doorbells, timings, log, webhooks: () => false })
   const batches = { tend: nothing }
   const parts = { store, lifecycle, doorbells, cleanUp: nothing, batches, notifications: noNotifications, timings, log }
-  const sweep = createSweep({ ...parts, slice: 1000 })
+  const sweep = createSweep({ ...parts, slice: () => 1000 })
   const { signal } = new AbortController()
   await sweep(signal)
   expect(await waiting()).toEqual({ waiting: 0, active: 0 })

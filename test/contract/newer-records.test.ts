@@ -19,6 +19,8 @@ import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { prediction } from '../unit/support/job-states.ts'
 import { noNotifications } from '../support/no-notifications.ts'
+import { oneAccount } from '../support/one-account.ts'
+import type { Conditions } from '../../src/shared/conditions/conditions.ts'
 
 /** Workers of two releases side by side, and records that only one of them can read, or neither. */
 
@@ -33,17 +35,8 @@ const newer = ({ redis, keys }: JobScene, id: string) => redis.hset(keys.job(id)
 const damaged = ({ redis, keys }: JobScene, id: string) => redis.hset(keys.job(id), 'rev', '"one"')
 const readable = ({ redis, keys }: JobScene, id: string) => redis.hset(keys.job(id), 'v', '1')
 
-function upstreamWith(predictions: Prediction[]): PredictionPort {
-  const never = (): Promise<never> => Promise.reject(new Error('not in this test'))
+function upstreamWith(predictions: Prediction[]): Pick<PredictionPort, 'list' | 'get'> {
   return {
-    create: never,
-    cancel: never,
-    output: never,
-    account: never,
-    uploadFile: never,
-    webhookSecret: never,
-    model: never,
-    deployment: never,
     list: () => Promise.resolve({ kind: 'page', predictions, cursor: null }),
     get(id) {
       const found = predictions.find((one) => one.id === id)
@@ -55,7 +48,7 @@ function upstreamWith(predictions: Prediction[]): PredictionPort {
 const partsOf = ({ store, timings }: JobScene, predictions: Prediction[]) => ({
   store,
   lifecycle: createLifecycle({ store, doorbells: SILENT_DOORBELLS, timings, log, webhooks: () => false }),
-  upstream: upstreamWith(predictions),
+  accounts: oneAccount({ upstream: upstreamWith(predictions) }),
   tokens,
   timings,
   log,
@@ -92,7 +85,7 @@ test('the sweep leaves a newer record to another worker within a second, not unt
     cleanUp: nothing,
     batches,
     notifications: noNotifications,
-    slice: 1000,
+    slice: () => 1000,
   })
   for (const id of [own, other]) await redis.zadd(keys.due, '1', dueJob(id).member)
   await sweep(signal)
@@ -174,7 +167,6 @@ test.each([
       scene,
       ids.map((id) => createdFor(id)),
     ),
-    reads: { take: nothing },
   })
   await adopt('default', signal)
   for (const id of [first, last]) expect(await scene.store.read(id)).toMatchObject({ prediction_id: `p-${id}` })
@@ -198,7 +190,6 @@ test.each([
       scene,
       ids.map((id) => createdFor(id)),
     ),
-    reads: { of: () => ({ take: nothing }) },
     doorbells: { poll: async (id) => void polled.push(id) },
     nextPoll: () => Promise.resolve(1000),
   })
@@ -212,20 +203,22 @@ async function closedGate() {
   const scene = await jobScene({ ...SHORT_TIMINGS })
   const { redis, keys, generation } = scene
   const ids = [await scene.accepted(), await scene.accepted(), await scene.accepted()]
-  await redis.hdel(keys.generation, 'open')
+  await redis.hdel(keys.generation, 'open', 'open:default')
   const details: (string | null)[] = []
+  const conditions: Pick<Conditions, 'set'> = {
+    set: (name, detail) => void (name === 'recovery_listing' && details.push(detail)),
+  }
   const recover = createRecoverIntents({
     ...partsOf(
       scene,
       ids.map((id) => createdFor(id)),
     ),
-    reads: { take: nothing },
     presence: createRedisPresence(redis, keys.presence, generation),
-    account: 'default',
+    conditionsOf: () => conditions,
     sameDeployment: () => Promise.resolve(true),
-    conditions: { set: (name, detail) => void (name === 'recovery_listing' && details.push(detail)) },
+    conditions,
   })
-  const isOpen = async (): Promise<boolean> => (await recover(signal)).retryInMs === 0
+  const isOpen = async (): Promise<boolean> => (await recover('default', signal)).retryInMs === 0
   return { scene, ids, details, isOpen }
 }
 

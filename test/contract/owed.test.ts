@@ -434,7 +434,7 @@ test('the audit finds rows that are not due, and members without a row, and repa
       source: createRedisAuditSource({ redis, keys: own.keys }),
       ledgers: createRedisLedgerSource({ redis, keys: own.keys }),
       keys: own.keys,
-      account: 'default',
+      accounts: { default: null },
       repair,
     })
   const found = (await audit(false)).findings.map(({ invariant, id: what }) => `${invariant} ${what}`)

@@ -17,6 +17,7 @@ import { freshPrefix, testRedisUrl } from '../support/redis.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { SILENT_DOORBELLS } from '../support/silent-doorbells.ts'
+import { oneAccount } from '../support/one-account.ts'
 
 const redis = new Redis(testRedisUrl())
 afterAll(() => redis.disconnect())
@@ -70,7 +71,7 @@ describe('a process', () => {
     const at = { generation: 'before', asked: 0 }
     const look: Presence['look'] = () => {
       at.asked++
-      return Promise.resolve({ id: at.generation, isOpen: true, lostAgo: null, cause: null })
+      return Promise.resolve({ id: at.generation, open: new Set(['default']), lostAgo: null, cause: null })
     }
     return { at, presence: { ...presence, look } }
   }
@@ -138,39 +139,27 @@ describe('the recovery gate', () => {
     const { redis: own, keys, store, generation } = await jobScene(timings)
     presence = createRedisPresence(own, keys.presence, generation)
     hash = keys.presence
-    await own.hdel(keys.generation, 'open')
+    await own.hdel(keys.generation, 'open', 'open:default')
     const listed: { after: number; before: number }[] = []
-    const never = (): Promise<never> => Promise.reject(new Error('not in this test'))
-    const upstream: PredictionPort = {
-      create: never,
-      get: never,
-      output: never,
-      cancel: never,
-      account: never,
-      webhookSecret: never,
-      model: never,
-      deployment: never,
-      uploadFile: never,
+    const upstream: Pick<PredictionPort, 'list'> = {
       list: ({ after, before }) => {
         listed.push({ after, before })
         return Promise.resolve({ kind: 'page', predictions: [], cursor: null })
       },
     }
-    const ring = (): Promise<void> => Promise.resolve()
     const recover = createRecoverIntents({
       store,
       lifecycle: createLifecycle({ store, doorbells: SILENT_DOORBELLS, timings, log, webhooks: () => false }),
-      upstream,
+      accounts: oneAccount({ upstream }),
       tokens: createWebhookTokens({ deployment: 'dep', keys: oneKey(Buffer.alloc(32)), publicUrl: () => null }),
-      reads: { take: ring },
       presence: { ...presence, ...change },
-      account: 'default',
       timings,
       sameDeployment: () => Promise.resolve(true),
       conditions: noConditions,
+      conditionsOf: () => noConditions,
       log,
     })
-    const open = async (): Promise<boolean> => (await recover(new AbortController().signal)).retryInMs === 0
+    const open = async (): Promise<boolean> => (await recover('default', new AbortController().signal)).retryInMs === 0
     return { open, listed }
   }
 
@@ -204,8 +193,11 @@ describe('the recovery gate', () => {
     expect(reach).toBeLessThan(away + timings.recoveryWindow + 60_000)
   })
   test('stays closed when another generation begins while it looks', async () => {
-    const before = { id: 'the generation before', isOpen: false, lostAgo: null, cause: null }
-    const { open, listed } = await gate({ look: () => Promise.resolve(before) })
+    const before = { id: 'the generation before', open: new Set<string>(), lostAgo: null, cause: null }
+    const { open, listed } = await gate({
+      look: () => Promise.resolve(before),
+      unlistedSince: (_generation, _account, _unlisted, from) => Promise.resolve(from),
+    })
     expect(await open()).toBe(false)
     expect(listed).toHaveLength(1)
   })

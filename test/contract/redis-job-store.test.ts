@@ -59,8 +59,7 @@ async function scene(
     redis,
     keys,
     timings,
-    creates,
-    account: ACCOUNT,
+    accounts: { [ACCOUNT]: creates },
     commits: createCommitRunner(redis, timings, generation),
     keepEvents: 10_000,
   })

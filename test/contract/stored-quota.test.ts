@@ -119,6 +119,7 @@ function storeWorker({ store, timings, remove }: Awaited<ReturnType<typeof scene
         kept: { output: FILES.map(({ id }) => id), output_artifact: null, artifacts: FILES },
         missing: [],
       }),
+    accountNames: ['default'],
     waits: { note: () => Promise.resolve() },
     warnings: { artifactAtRisk: () => Promise.resolve() },
     artifacts: { remove },

@@ -88,7 +88,7 @@ test('nothing is accepted into a Redis that lost the deployment, or holds anothe
   const { redis, keys, timings, generation } = await jobScene()
   const commits = createCommitRunner(redis, timings, generation, { key: keys.deployment, id: 'dep1' })
   const creates = { perMinute: 600, burst: 10 }
-  const store = createRedisJobStore({ redis, keys, timings, creates, account: 'default', commits })
+  const store = createRedisJobStore({ redis, keys, timings, accounts: { default: creates }, commits })
   const job = { ...jobRecord('queued'), id: 'job_01ARZ3NDEKTSV4RRFFQ69G5FAV', rev: 0 }
   for (const held of [null, 'dep2']) {
     if (held) await redis.hset(keys.deployment, 'id', held)

@@ -254,8 +254,7 @@ describe('the signing secret', () => {
       redis,
       keys,
       timings,
-      creates: { perMinute: 600, burst: 10 },
-      account: 'default',
+      accounts: { default: { perMinute: 600, burst: 10 } },
       commits: createCommitRunner(redis, timings, createGeneration(redis, keys.generation, { gap: null })),
     })
     const log = createLogger({ level: 'silent', readable: false })
@@ -273,11 +272,10 @@ describe('the signing secret', () => {
     const receive = createWebhookReceiver({
       lifecycle,
       store,
-      secrets,
+      secretsOf: () => secrets,
       tokens,
       probes: { isOpen: () => Promise.resolve(false) },
       generation: () => '',
-      account: 'default',
       ensureDeployment: () => Promise.resolve(),
       count: () => {},
       latency: () => {},

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import { runAudit, type AuditOptions, type AuditReport, type Finding } from '../../src/shared/audit/audit.ts'
 import { createRedisAuditSource } from '../../src/shared/audit/redis-audit-source.ts'
 import { createRedisLedgerSource } from '../../src/shared/credits/redis-ledger-source.ts'
+import type { Rate } from '../../src/shared/limits/rules/budget.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
 import { loadDeployment } from '../../src/shared/redis/deployment.ts'
 import { createReplicateAdapter } from '../../src/shared/replicate/replicate-adapter.ts'
@@ -9,14 +10,19 @@ import { createWebhookTokens } from '../../src/shared/replicate/rules/webhook-to
 import { listAll } from '../../src/workers/list-window.ts'
 import type { TestService } from './start-service.ts'
 
-export type Auditable = Omit<AuditOptions, 'source' | 'ledgers' | 'account'> & { redis: Redis; account?: string }
+export type Auditable = Omit<AuditOptions, 'source' | 'ledgers' | 'accounts'> & {
+  redis: Redis
+  /** The budget of the account `default`. */
+  creates?: Rate
+  accounts?: AuditOptions['accounts']
+}
 
 /** The report of an audit; over a separate connection, because it watches keys while it repairs. */
-export async function auditReport({ redis, ...options }: Auditable): Promise<AuditReport> {
+export async function auditReport({ redis, creates, ...options }: Auditable): Promise<AuditReport> {
   const own = redis.duplicate()
   try {
     return await runAudit({
-      account: 'default',
+      accounts: { default: creates ?? null },
       ...options,
       source: createRedisAuditSource({ redis: own, keys: options.keys }),
       ledgers: createRedisLedgerSource({ redis: own, keys: options.keys }),

@@ -41,7 +41,7 @@ export async function jobScene(
   const generation = createGeneration(redis, keys.generation, { gap: null })
   const commits = createCommitRunner(redis, timings, generation)
   const quota = { tenants: `${keys.tag}:tenants`, defaults: stored }
-  const store = createRedisJobStore({ redis, keys, timings, creates, account: 'default', commits, quota })
+  const store = createRedisJobStore({ redis, keys, timings, accounts: { default: creates }, commits, quota })
   await openGate(generation, store)
   return {
     redis,

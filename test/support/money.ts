@@ -52,7 +52,7 @@ export function moneyScene(redis: Redis, wraps: MoneyWraps = {}) {
   const generation = createGeneration(redis, keys.generation, { gap: null })
   const commits = createCommitRunner(redis, timings, generation)
   const creates = { perMinute: 600_000, burst: 100_000 }
-  const real = createRedisJobStore({ redis, keys, timings, creates, account, commits, keepEvents })
+  const real = createRedisJobStore({ redis, keys, timings, accounts: { [account]: creates }, commits, keepEvents })
   const store = wraps.store?.(real) ?? real
   const log = createLogger({ level: 'silent', readable: false })
   const lifecycle = createLifecycle({ store, doorbells: SILENT_DOORBELLS, timings, log, webhooks: () => true })

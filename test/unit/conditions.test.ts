@@ -173,7 +173,7 @@ describe('requests to upstream', () => {
     ['a rate limit or missing credit', [answered(429), answered(402)], []],
   ])('%s', (_what, seen, expected) => {
     const { conditions } = scene()
-    const see = watchUpstream(conditions)
+    const { see } = watchUpstream(conditions)
     for (const one of seen) see(one)
     expect(CONDITION_NAMES.filter((name) => conditions.has(name))).toEqual(expected)
   })

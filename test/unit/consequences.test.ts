@@ -587,7 +587,7 @@ test('every kind is met, and written: a consequence is at least one operation', 
   const write = (state: JobState, all: readonly Consequence[]): void => {
     for (const one of all) {
       const input = new CommitScriptInput(keys.job(state.job.id), keys.account(state.job.account))
-      encodeConsequence(input, one, { keys, state, keepEvents: 10 })
+      encodeConsequence(input, one, { keys, state, account: state.job.account, keepEvents: 10 })
       if (one.kind !== 'job' && one.kind !== 'attempt') expect(input.operations.length, one.kind).toBeGreaterThan(0)
       seen.add(one.kind)
     }

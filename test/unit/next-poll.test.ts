@@ -18,11 +18,10 @@ interface World {
 const wait = (age: number, { open, readsPerMinute, webhooks, silent }: World): Promise<number> => {
   return createNextPoll({
     store: { openPredictions: async () => open, webhooksSilent: async () => silent },
-    account: 'default',
-    readsPerMinute,
+    readsPerMinute: () => readsPerMinute,
     timings: DEFAULT_TIMINGS,
     webhooks: () => webhooks,
-  })(age)
+  })('default', age)
 }
 
 const worlds = fc.record({

@@ -6,26 +6,28 @@ import type { StreamPart } from '../../src/shared/replicate/relay-port.ts'
 import { readEvents } from '../../src/shared/values/read-events.ts'
 import { isStreamHost } from '../../src/shared/replicate/rules/stream-host.ts'
 import { waitFor } from '../support/wait-for.ts'
+import { oneAccount } from '../support/one-account.ts'
 
 /** Feeds whose connections send what they are given. */
 function scene(...connections: (string[] | 'open' | 'broken')[]) {
   const opened: AbortSignal[] = []
   const feeds = createTextFeeds({
-    relay: {
-      streamUrl: () => Promise.resolve('https://stream.replicate.com/v1/streams/x'),
-      async *stream(_url, signal): AsyncGenerator<StreamPart> {
-        const pieces = connections[opened.push(signal) - 1] ?? 'open'
-        if (pieces === 'broken') throw new Error('broken')
-        if (pieces === 'open') {
-          yield { kind: 'output', text: 'open' }
-          await new Promise((_resolve, reject) => {
-            signal.addEventListener('abort', () => reject(new Error('aborted')))
-          })
-        } else for (const text of pieces) yield text === 'DONE' ? { kind: 'done' } : { kind: 'output', text }
+    accounts: oneAccount({
+      relay: {
+        streamUrl: () => Promise.resolve('https://stream.replicate.com/v1/streams/x'),
+        async *stream(_url, signal): AsyncGenerator<StreamPart> {
+          const pieces = connections[opened.push(signal) - 1] ?? 'open'
+          if (pieces === 'broken') throw new Error('broken')
+          if (pieces === 'open') {
+            yield { kind: 'output', text: 'open' }
+            await new Promise((_resolve, reject) => {
+              signal.addEventListener('abort', () => reject(new Error('aborted')))
+            })
+          } else for (const text of pieces) yield text === 'DONE' ? { kind: 'done' } : { kind: 'output', text }
+        },
       },
-    },
+    }),
     reconnectMs: 0,
-    reads: { take: () => Promise.resolve() },
     log: createLogger({ level: 'silent', readable: false }),
   })
   return { feeds, opened }
@@ -34,7 +36,7 @@ function scene(...connections: (string[] | 'open' | 'broken')[]) {
 test('readers of one prediction share a connection, which ends with the last of them', async () => {
   const { feeds, opened } = scene('open')
   let changes = 0
-  const [first, second] = [feeds.follow('p', () => changes++), feeds.follow('p', () => undefined)]
+  const [first, second] = [feeds.follow('p', () => changes++, 'default'), feeds.follow('p', () => undefined, 'default')]
   await waitFor('text', () => changes === 1)
   expect([first?.since(0), second?.since(2), second?.since(4), second?.since(9)]).toEqual(['open', 'en', '', ''])
   expect([first?.begins('opened'), first?.begins('op')]).toEqual([true, false])
@@ -44,13 +46,13 @@ test('readers of one prediction share a connection, which ends with the last of 
   second?.leave()
   expect(opened.map(({ aborted }) => aborted)).toEqual([true])
   // Another follower begins with a new connection.
-  feeds.follow('p', () => undefined)
+  feeds.follow('p', () => undefined, 'default')
   await waitFor('another connection', () => opened.length === 2)
 })
 
 test('a new connection begins again, and continues the text however it is cut', async () => {
   const { feeds } = scene('broken', ['a', 'bc'], 'broken', 'broken', ['ab', 'cd', 'ef'], ['abcdefgh', 'DONE'])
-  const feed = feeds.follow('p', () => undefined)
+  const feed = feeds.follow('p', () => undefined, 'default')
   await waitFor('the whole text', () => feed?.length() === 8)
   expect(Array.from({ length: 10 }, (_, i) => feed?.since(i))).toEqual(
     Array.from({ length: 10 }, (_, i) => 'abcdefgh'.slice(i)),
@@ -59,12 +61,12 @@ test('a new connection begins again, and continues the text however it is cut', 
 
 test('another text and one that is too long are not continued', async () => {
   const { feeds, opened } = scene(['ab'], ['ax', 'more'], ['never'])
-  const feed = feeds.follow('p', () => undefined)
+  const feed = feeds.follow('p', () => undefined, 'default')
   await waitFor('the second connection', () => opened.length === 2)
   await turn()
   expect(feed?.since(0)).toBe('ab')
   const long = scene(['a'.repeat(1024 * 1024), 'b'])
-  const whole = long.feeds.follow('p', () => undefined)
+  const whole = long.feeds.follow('p', () => undefined, 'default')
   await waitFor('a long text', () => whole?.length() === 1024 * 1024)
   await turn()
   expect(whole?.length()).toBe(1024 * 1024)
@@ -72,7 +74,7 @@ test('another text and one that is too long are not continued', async () => {
 
 test('after five failures in a row there is no other connection', async () => {
   const { feeds, opened } = scene(...Array.from({ length: 5 }, () => 'broken' as const), ['never'])
-  const feed = feeds.follow('p', () => undefined)
+  const feed = feeds.follow('p', () => undefined, 'default')
   await waitFor('all connections', () => opened.length === 5)
   await turn()
   await turn()
@@ -81,9 +83,9 @@ test('after five failures in a row there is no other connection', async () => {
 
 test('there are at most 200', () => {
   const { feeds } = scene()
-  for (let i = 0; i < 200; i++) expect(feeds.follow(String(i), () => undefined)).not.toBeNull()
-  expect(feeds.follow('one more', () => undefined)).toBeNull()
-  expect(feeds.follow('7', () => undefined)).not.toBeNull()
+  for (let i = 0; i < 200; i++) expect(feeds.follow(String(i), () => undefined, 'default')).not.toBeNull()
+  expect(feeds.follow('one more', () => undefined, 'default')).toBeNull()
+  expect(feeds.follow('7', () => undefined, 'default')).not.toBeNull()
 })
 
 test('events are read however their bytes are cut', async () => {

@@ -10,10 +10,16 @@ const tokens = tokensOf('Dep1', 'key')
 describe('a webhook URL', () => {
   test('names its job and attempt to the deployment that made it', () => {
     fc.assert(
-      fc.property(fc.string({ minLength: 1, maxLength: 40 }), fc.integer({ min: 1, max: 10_000 }), (job, attempt) => {
-        const wellFormed = job.toWellFormed()
-        expect(tokens.read(tokens.url(wellFormed, attempt))).toEqual({ job: wellFormed, attempt })
-      }),
+      fc.property(
+        fc.string({ minLength: 1, maxLength: 40 }),
+        fc.integer({ min: 1, max: 10_000 }),
+        fc.constantFrom('default', 'second'),
+        (job, attempt, account) => {
+          const wellFormed = job.toWellFormed()
+          const url = tokens.url(wellFormed, attempt, account)
+          expect(tokens.read(url)).toEqual({ job: wellFormed, attempt, account })
+        },
+      ),
     )
   })
 
@@ -21,9 +27,9 @@ describe('a webhook URL', () => {
     const unreachable = tokensOf('Dep1', 'key', null)
     const url = unreachable.url('job_1', 2)
     expect(new URL(url).host).toBe('dep1.invalid')
-    expect(unreachable.read(url)).toEqual({ job: 'job_1', attempt: 2 })
+    expect(unreachable.read(url)).toEqual({ job: 'job_1', attempt: 2, account: 'default' })
     // The address may change while predictions run.
-    expect(tokens.read(url)).toEqual({ job: 'job_1', attempt: 2 })
+    expect(tokens.read(url)).toEqual({ job: 'job_1', attempt: 2, account: 'default' })
   })
 
   test('of another deployment, or by another key, is not ours', () => {
@@ -32,7 +38,14 @@ describe('a webhook URL', () => {
     expect(tokensOf('Dep1', 'other').read(url)).toBeNull()
   })
 
+  test('without an account is one of the account default, as before there were others', () => {
+    const url = new URL(tokens.url('job_1', 1, 'default'))
+    expect(url.searchParams.has('account')).toBe(false)
+    expect(url.href).toBe(tokens.url('job_1', 1))
+  })
+
   test.each([
+    ['another account', (url: URL) => url.searchParams.set('account', 'second')],
     ['another job', (url: URL) => url.searchParams.set('job', 'job_2')],
     ['another attempt', (url: URL) => url.searchParams.set('attempt', '2')],
     ['no job', (url: URL) => url.searchParams.delete('job')],

@@ -100,11 +100,11 @@ export function createOutputStreams({ store, hub, longOutputOf, feeds, log }: Ou
       return true
     }
 
-    function follow({ prediction_id: prediction, output_shape, phase }: JobRecord, changed: () => void): void {
+    function follow({ account, prediction_id: prediction, output_shape, phase }: JobRecord, changed: () => void): void {
       const isRunning = phase === 'created' || phase === 'running'
       if (!isRunning || prediction === null || output_shape !== 'text' || feed?.of === prediction) return
       leave()
-      const found = feeds.follow(prediction, changed)
+      const found = feeds.follow(prediction, changed, account)
       feed = found && { of: prediction, text: found }
     }
 

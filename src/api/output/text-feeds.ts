@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '../../shared/process/logger.ts'
-import type { Budget } from '../../shared/limits/rules/budget.ts'
+import type { ReadBudget } from '../../shared/limits/rules/budget.ts'
 import type { RelayPort } from '../../shared/replicate/relay-port.ts'
 
 /** The text of a running prediction, as its own stream at Replicate has sent it until now. */
@@ -15,10 +15,14 @@ export interface TextFeed {
   leave(): void
 }
 
-export interface TextFeedsOptions {
+/** What is used of an account: its read budget is for the one read that finds the address of the stream. */
+interface FeedSource {
   relay: Pick<RelayPort, 'streamUrl' | 'stream'>
-  /** For the one read that finds the address of the stream. */
-  reads: Budget
+  reads: ReadBudget
+}
+
+export interface TextFeedsOptions {
+  accounts: { of(name: string): FeedSource }
   /** Pause before another connection, ms. */
   reconnectMs?: number
   log: Logger
@@ -48,7 +52,7 @@ class UnfitTextError extends Error {
 }
 
 /** One connection for each prediction that is followed in this process, shared by all of its readers. */
-export function createTextFeeds({ relay, reads, log, reconnectMs = RECONNECT_MS }: TextFeedsOptions) {
+export function createTextFeeds({ accounts, log, reconnectMs = RECONNECT_MS }: TextFeedsOptions) {
   const feeds = new Map<string, Feed>()
 
   function append(feed: Feed, text: string): void {
@@ -58,7 +62,7 @@ export function createTextFeeds({ relay, reads, log, reconnectMs = RECONNECT_MS 
   }
 
   /** Each connection begins with the whole text again. Returns whether the stream is complete; throws when it is another text. */
-  async function connect(feed: Feed, url: string): Promise<boolean> {
+  async function connect(feed: Feed, url: string, relay: FeedSource['relay']): Promise<boolean> {
     const known = feed.pieces.join('')
     let at = 0
     for await (const part of relay.stream(url, feed.controller.signal)) {
@@ -75,15 +79,16 @@ export function createTextFeeds({ relay, reads, log, reconnectMs = RECONNECT_MS 
     return false
   }
 
-  async function run(feed: Feed, prediction: string): Promise<void> {
+  async function run(feed: Feed, prediction: string, account: string): Promise<void> {
     const { signal } = feed.controller
-    await reads.take(AbortSignal.any([signal, AbortSignal.timeout(BUDGET_WAIT_MS)]))
+    const { relay, reads } = accounts.of(account)
+    await reads.of('relay').take(AbortSignal.any([signal, AbortSignal.timeout(BUDGET_WAIT_MS)]))
     const url = await relay.streamUrl(prediction)
     if (url === null) return
     let failures = 0
     for (let i = 0; i < RECONNECTS; i++) {
       try {
-        if (await connect(feed, url)) return
+        if (await connect(feed, url, relay)) return
         failures = 0
       } catch (error) {
         failures += 1
@@ -93,10 +98,10 @@ export function createTextFeeds({ relay, reads, log, reconnectMs = RECONNECT_MS 
     }
   }
 
-  function open(prediction: string): Feed {
+  function open(prediction: string, account: string): Feed {
     const feed: Feed = { pieces: [], length: 0, listeners: new Set(), controller: new AbortController() }
     feeds.set(prediction, feed)
-    run(feed, prediction).catch((error: unknown) => {
+    run(feed, prediction, account).catch((error: unknown) => {
       if (!feed.controller.signal.aborted)
         log.debug({ err: error, prediction }, 'the stream of a prediction ended early; its output comes at the end')
     })
@@ -105,10 +110,10 @@ export function createTextFeeds({ relay, reads, log, reconnectMs = RECONNECT_MS 
 
   return {
     /** null: too many are open. `changed`: called when there is more text. */
-    follow(prediction: string, changed: () => void): TextFeed | null {
+    follow(prediction: string, changed: () => void, account: string): TextFeed | null {
       const known = feeds.get(prediction)
       if (known === undefined && feeds.size >= MOST_FEEDS) return null
-      const feed = known ?? open(prediction)
+      const feed = known ?? open(prediction, account)
       feed.listeners.add(changed)
       return {
         length: () => feed.length,

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import { dueAttempt } from '../../shared/jobs/record/due-member.ts'
+import { DEFAULT_ACCOUNT } from '../../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../../shared/jobs/lifecycle.ts'
 import type { DeadLetters, DueTimes, PredictionIndex } from '../../shared/jobs/ports.ts'
 import type { Logger } from '../../shared/process/logger.ts'
@@ -17,13 +18,13 @@ import type { Throttle } from '../throttle.ts'
 export interface WebhookDependencies {
   lifecycle: Lifecycle
   store: Pick<PredictionIndex, 'isForeign'> & DueTimes & DeadLetters
-  secrets: WebhookSecrets
+  /** The secrets of an account; null: it is not configured. */
+  secretsOf: (account: string) => WebhookSecrets | null
   tokens: WebhookTokens
   /** Probes of the doctor, which this receiver answers. */
   probes: Pick<OpenProbes, 'isOpen'>
   /** Generation of Redis's memory that this process knows. */
   generation: () => string
-  account: string
   /** Rejects with `deployment_lost` when Redis has lost the data. */
   ensureDeployment: () => Promise<void>
   /** Counts webhooks by outcome, for metrics. */
@@ -56,6 +57,7 @@ export type WebhookAnswer = number | Arrival
 interface Target {
   job: string
   attempt: number
+  account: string
 }
 
 /** The target that a URL names, with the token that has to prove it. */
@@ -65,14 +67,17 @@ interface Named extends Target {
 
 const MAX_ATTEMPT = 1_000_000
 const MAX_TOKEN = 64
+const MAX_ACCOUNT = 64
 
 /** null: the URL names neither an attempt nor a probe. Of a repeated parameter the last one counts. */
 function namedIn(query: URLSearchParams): Named | null {
-  const [job, number, token] = ['job', 'attempt', 'token'].map((name) => query.getAll(name).at(-1))
+  const [job, number, token, account = DEFAULT_ACCOUNT] = ['job', 'attempt', 'token', 'account'].map((name) =>
+    query.getAll(name).at(-1),
+  )
   const attempt = Number(number)
-  if (job === undefined || token === undefined || token.length > MAX_TOKEN) return null
+  if (job === undefined || token === undefined || token.length > MAX_TOKEN || account.length > MAX_ACCOUNT) return null
   if (!JOB_ID.test(job) && !PROBE_ID.test(job)) return null
-  return Number.isInteger(attempt) && attempt >= 1 && attempt <= MAX_ATTEMPT ? { job, attempt, token } : null
+  return Number.isInteger(attempt) && attempt >= 1 && attempt <= MAX_ATTEMPT ? { job, attempt, account, token } : null
 }
 
 /**
@@ -82,11 +87,10 @@ function namedIn(query: URLSearchParams): Named | null {
 export function createWebhookReceiver({
   lifecycle,
   store,
-  secrets,
+  secretsOf,
   tokens,
   probes,
   generation,
-  account,
   ensureDeployment,
   count,
   latency,
@@ -112,15 +116,17 @@ export function createWebhookReceiver({
   }
 
   /** Throws when the token of the URL is invalid. */
-  async function checkToken({ job, attempt, token }: Named, ip: string): Promise<void> {
-    if (tokens.valid(job, attempt, token)) return
+  async function checkToken(named: Named, ip: string): Promise<void> {
+    const { job, attempt, token, account } = named
+    if (tokens.valid(job, attempt, token, account)) return
     // Reloading the keys costs work too.
     throttle.check(ip)
     await tokens.refresh()
-    if (!tokens.valid(job, attempt, token)) throw refusal(ip, 'bad_token', { job })
+    if (!tokens.valid(job, attempt, token, account)) throw refusal(ip, 'bad_token', { job })
   }
 
-  async function authentic(signed: SignedRequest): Promise<boolean> {
+  /** The secret is that of the account that the URL names. */
+  async function authentic(signed: SignedRequest, secrets: WebhookSecrets): Promise<boolean> {
     if (verifySignature(signed, secrets.known(), Date.now())) return true
     const refreshed = await secrets.refresh()
     if (refreshed === 'unavailable')
@@ -128,10 +134,18 @@ export function createWebhookReceiver({
     return refreshed === 'changed' && verifySignature(signed, secrets.known(), Date.now())
   }
 
-  async function signatureOfProbe(signed: SignedRequest): Promise<ProbeSignature> {
+  function secretsFor({ account }: Target): WebhookSecrets {
+    const secrets = secretsOf(account)
+    if (secrets !== null) return secrets
+    throw new ServiceError('upstream_unavailable', 'The account of the prediction is not configured.', {
+      retryAfter: 5,
+    })
+  }
+
+  async function signatureOfProbe(signed: SignedRequest, secrets: WebhookSecrets): Promise<ProbeSignature> {
     if (!signed.id || !signed.timestamp || !signed.signature) return 'missing'
     try {
-      if (await authentic(signed)) return 'valid'
+      if (await authentic(signed, secrets)) return 'valid'
     } catch (error) {
       if (error instanceof ServiceError && error.code === 'upstream_unavailable') return 'no_secret'
       throw error
@@ -143,10 +157,10 @@ export function createWebhookReceiver({
    * A probe has the token of this deployment, and a worker or an operator has opened it for two minutes. Its answer
    * repeats facts about what its sender sent, and nothing else is read or changed.
    */
-  async function receiveProbe(probe: string, signed: SignedRequest): Promise<Arrival> {
+  async function receiveProbe(probe: string, signed: SignedRequest, secrets: WebhookSecrets): Promise<Arrival> {
     const { body } = signed
     const at = new Date().toISOString()
-    const signature = await signatureOfProbe(signed)
+    const signature = await signatureOfProbe(signed, secrets)
     count('probe')
     return { probe, at, bytes: body.length, sha256: hash('sha256', body), signature, generation: generation() }
   }
@@ -189,10 +203,13 @@ export function createWebhookReceiver({
   }
 
   async function dispatch(target: Target, prediction: Prediction, webhookId: string): Promise<number> {
-    const result = await lifecycle.observe(target.job, target.attempt, prediction, 'webhook', { webhookId })
+    const result = await lifecycle.observe(target.job, target.attempt, prediction, 'webhook', {
+      webhookId,
+      account: target.account,
+    })
     if (result.kind === 'missing') {
       // Late event of a deleted job.
-      if (await store.isForeign(account, prediction.id)) return ignore('deleted_job', target)
+      if (await store.isForeign(target.account, prediction.id)) return ignore('deleted_job', target)
       await ensureDeployment()
       return bury('unknown_job', target, prediction.id, webhookId)
     }
@@ -216,8 +233,8 @@ export function createWebhookReceiver({
     const named = namedIn(query)
     if (named === null) throw refusal(ip, 'bad_token', {})
     await checkToken(named, ip)
-    const { job, attempt } = named
-    const target: Target = { job, attempt }
+    const { job, attempt, account } = named
+    const target: Target = { job, attempt, account }
     const isProbe = PROBE_ID.test(job)
     if (isProbe && !(await probes.isOpen(job))) throw refusal(ip, 'bad_token', { probe: job })
     return {
@@ -234,8 +251,9 @@ export function createWebhookReceiver({
         const webhookId = headers['webhook-id'] ?? ''
         const { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature } = headers
         const signed = { id, timestamp, signature, body }
-        if (isProbe) return receiveProbe(job, signed)
-        if (!(await authentic(signed))) throw refusal(ip, 'bad_signature', { ...target, webhook: webhookId })
+        const secrets = secretsFor(target)
+        if (isProbe) return receiveProbe(job, signed, secrets)
+        if (!(await authentic(signed, secrets))) throw refusal(ip, 'bad_signature', { ...target, webhook: webhookId })
         const prediction = readPrediction(parseJson(body))
         if (!prediction) return bury('not_a_prediction', target, '', webhookId)
         if (await overtaken(prediction)) return ignore('overtaken', target)

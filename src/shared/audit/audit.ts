@@ -1,3 +1,4 @@
+import type { Rate } from '../limits/rules/budget.ts'
 import type { ArtifactStore } from '../artifacts/artifact-store.ts'
 import { mapLimited } from '../values/concurrency.ts'
 import type { LedgerSource } from '../credits/verify-ledger.ts'
@@ -28,17 +29,15 @@ export interface AuditOptions {
   source: AuditSource
   ledgers: LedgerSource
   keys: JobKeys
-  /** The account of `upstream` and `creates`. */
-  account: string
+  /** The accounts, with the budget of creates that was in force in the last hour; null: it is not checked. */
+  accounts: Readonly<Record<string, Rate | null>>
   timings?: Timings
   /** Configured retention; default: that of the first release. */
   keep?: Pick<DeploymentKeep, 'usual'>
-  /** The account's predictions at upstream, at least those of the last hour; null when upstream does not respond. */
-  upstream?: { list(): Promise<Prediction[] | null>; tokens: WebhookTokens }
+  /** The predictions of an account at upstream, at least those of the last hour; null when it cannot be listed. */
+  upstream?: { list(account: string): Promise<Prediction[] | null>; tokens: WebhookTokens }
   /** When present, stored files are read and compared with their records. */
   artifacts?: Pick<ArtifactStore, 'open'>
-  /** The create budget in force during the last hour. */
-  creates?: { perMinute: number; burst: number }
   /** Makes the safe repairs; the report lists them. */
   repair?: boolean
   /** The service is at rest: every job must be final, and nothing due. */
@@ -53,7 +52,7 @@ export interface AuditReport {
   skipped: string[]
   jobs: number
   attempts: number
-  /** Number of predictions that upstream listed; null when it was not listed. */
+  /** Number of predictions that upstream listed; null when no account was listed. */
   predictions: number | null
 }
 
@@ -67,21 +66,28 @@ const AT_ONCE = 50
 export async function runAudit(options: AuditOptions): Promise<AuditReport> {
   const { source } = options
   const began = await source.now()
-  const listed = options.upstream && (await options.upstream.list())
+  const listed = await listAccounts(options)
   const audit = createWalk(options, began)
   await audit.walk()
   const checks = { timings: options.timings ?? DEFAULT_TIMINGS, quiescent: options.quiescent ?? false }
   const problems = [
     ...audit.problems,
-    ...(options.upstream && listed
+    ...(options.upstream && listed.size > 0
       ? checkUpstream(
           { began, predictions: await notDeleted(options, listed), tokens: options.upstream.tokens },
-          audit.facts,
+          new Map([...audit.facts].filter(([, { attempt }]) => listed.has(attempt.account))),
           audit.unread,
           checks,
         )
       : []),
-    ...(options.creates ? checkBudget(audit.intents, options.creates) : []),
+    ...Object.entries(options.accounts).flatMap(([account, creates]) =>
+      creates === null
+        ? []
+        : checkBudget(
+            audit.intents.filter((one) => one.account === account),
+            creates,
+          ),
+    ),
   ]
   const repaired = new Set<Problem>()
   if (options.repair)
@@ -92,22 +98,36 @@ export async function runAudit(options: AuditOptions): Promise<AuditReport> {
     skipped: audit.skipped,
     jobs: audit.jobs(),
     attempts: audit.attempts(),
-    predictions: listed?.length ?? null,
+    predictions: listed.size === 0 ? null : [...listed.values()].flat().length,
   }
 }
 
 /** Leaves out the predictions of deleted jobs, which are recorded as foreign. */
-async function notDeleted({ source, keys, account }: AuditOptions, listed: Prediction[]): Promise<Prediction[]> {
+async function notDeleted(
+  { source, keys }: AuditOptions,
+  listed: ReadonlyMap<string, Prediction[]>,
+): Promise<Prediction[]> {
   const kept: Prediction[] = []
-  for (const one of listed)
-    if (!one.webhook || !(await source.holds('zset', keys.foreign(account), one.id))) kept.push(one)
+  for (const [account, predictions] of listed)
+    for (const one of predictions)
+      if (!one.webhook || !(await source.holds('zset', keys.foreign(account), one.id))) kept.push(one)
   return kept
+}
+
+/** The predictions of the accounts that can be listed. */
+async function listAccounts({ accounts, upstream }: AuditOptions): Promise<Map<string, Prediction[]>> {
+  const listed = new Map<string, Prediction[]>()
+  for (const account of upstream ? Object.keys(accounts) : []) {
+    const predictions = await upstream?.list(account)
+    if (predictions) listed.set(account, predictions)
+  }
+  return listed
 }
 
 const asFinding = ({ invariant, id, detail, repairable }: Problem): Finding => ({ invariant, id, detail, repairable })
 
 function createWalk(options: AuditOptions, began: number) {
-  const { source, keys, account, artifacts } = options
+  const { source, keys, accounts, artifacts } = options
   const checks = {
     keys,
     timings: options.timings ?? DEFAULT_TIMINGS,
@@ -125,7 +145,7 @@ function createWalk(options: AuditOptions, began: number) {
   const drafts = new Set<string>()
   const phases = new Map<string, number>()
   const facts = new Map<string, AttemptFacts>()
-  const intents: { id: string; at: number }[] = []
+  const intents: { id: string; at: number; account: string }[] = []
   let attempts = 0
 
   function say(invariant: Invariant, id: string, detail: string, fix: Command[] = [], guard: Problem['guard'] = null) {
@@ -159,13 +179,13 @@ function createWalk(options: AuditOptions, began: number) {
     attempts += state.attempts.length
     const canceling = state.effects.flatMap((effect) => (effect.kind === 'cancel' ? [effect.prediction_id] : []))
     for (const attempt of state.attempts) {
-      if (attempt.account !== account) continue
+      if (!(attempt.account in accounts)) continue
       const ended = attempt.outcome !== null && isTerminal(attempt.outcome)
       if (attempt.state === 'closed' && ended && (attempt.closed_at ?? 0) < since) continue
       facts.set(attemptId(job.id, attempt.n), { job, attempt, canceling })
       // A recovered attempt has no known intent time, because Redis lost the intent.
       if (attempt.intended_at >= since && attempt.claim !== RECOVERED)
-        intents.push({ id: attemptId(job.id, attempt.n), at: attempt.intended_at })
+        intents.push({ id: attemptId(job.id, attempt.n), at: attempt.intended_at, account: attempt.account })
     }
   }
 

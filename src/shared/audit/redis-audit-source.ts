@@ -117,7 +117,13 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       ...attempts.map(({ n }) => dueAttempt(job.id, n)),
       ...effects.map((effect) => dueEffect(job.id, effectKey(effect))),
     ].map(({ member }) => member)
-    const owned = [...new Set(attempts.flatMap(({ prediction_id }) => prediction_id ?? []))]
+    const accountOf = new Map(attempts.map(({ n, account }) => [attemptId(job.id, n), account]))
+    const ownerOf = new Map(
+      attempts.flatMap(({ prediction_id, account }): [string, string][] =>
+        prediction_id === null ? [] : [[prediction_id, account]],
+      ),
+    )
+    const owned = [...ownerOf.keys()]
     const all = redis
       .multi()
       .time()
@@ -133,10 +139,10 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       .exists(keys.input(job.id))
     for (const status of STATUSES) all.zscore(keys.tenantStatus(job.tenant, status), job.id)
     for (const name of dueNames) all.zscore(keys.due, name)
-    for (const id of ids) all.sismember(keys.open(job.account), id)
-    for (const id of ids) all.zscore(keys.unknown(job.account), id)
+    for (const id of ids) all.sismember(keys.open(accountOf.get(id) ?? job.account), id)
+    for (const id of ids) all.zscore(keys.unknown(accountOf.get(id) ?? job.account), id)
     for (const id of ids) all.zscore(keys.storing, id)
-    for (const id of owned) all.get(keys.prediction(job.account, id))
+    for (const [id, account] of ownerOf) all.get(keys.prediction(account, id))
     const carried = effects.flatMap((effect) => (effect.kind === 'carry' ? effect.notification : []))
     for (const id of carried) all.hget(keys.notification(id), 'state')
     const members = labelMembers(job)

@@ -6,7 +6,7 @@ import { partialText } from '../artifacts/rules/output.ts'
 import { keptLogs } from '../replicate/rules/last-logs.ts'
 import { progressFromLogs } from '../replicate/rules/progress-from-logs.ts'
 import type { StoredBeyond } from '../limits/rules/stored.ts'
-import { isFinal, keepsLogs } from './rules/job.ts'
+import { DEFAULT_ACCOUNT, isFinal, keepsLogs } from './rules/job.ts'
 import type { Cause, JobRecord, JobState } from './rules/job.ts'
 import { newRecord, type NewJob } from './rules/new-job.ts'
 import type { Timings } from './rules/timings.ts'
@@ -143,8 +143,8 @@ export function createLifecycle({
   }
 
   /** A webhook without news, because a poll was faster, still shows that webhooks arrive. */
-  async function recordWebhook(): Promise<void> {
-    await store.webhookCame().catch((error: unknown) => {
+  async function recordWebhook(account: string): Promise<void> {
+    await store.webhookCame(account).catch((error: unknown) => {
       log.debug({ err: error }, 'could not record that a webhook arrived')
     })
   }
@@ -178,14 +178,18 @@ export function createLifecycle({
     for (let race = 0; race < MAX_RACES; race++) {
       const commitId = newCommitId()
       const known = (race === 0 ? seen : undefined) ?? (await look(id))
-      const { paused, silence, state } = known
+      const { paused, clocks, silence, state } = known
       const since = performance.now() - known.at
-      if (cause === 'webhook' && silence > 0) await recordWebhook()
+      if (cause === 'webhook' && silence > 0) {
+        const seenIn = typeof event === 'object' && event.type === 'observed' ? event.account : undefined
+        await recordWebhook(seenIn ?? state?.job.account ?? DEFAULT_ACCOUNT)
+      }
       if (state === null) return { kind: 'missing' }
       const expected = await expectedRun(state.job)
       const context = {
         now: known.now + Math.round(since),
         paused,
+        clocks,
         cause,
         timings,
         webhooks: webhooks() && (cause === 'webhook' || silence < SILENT_FROM),
@@ -285,17 +289,26 @@ export function createLifecycle({
     /** `job_<ulid>`, increasing within this process. */
     newJobId: (): string => `job_${nextUlid()}`,
 
-    /** Applies an observed prediction: changes the job, or only its progress. `seen`: as for `apply`. */
+    /**
+     * Applies an observed prediction: changes the job, or only its progress. `seen`: as for `apply`. `account`: where it was
+     * seen; absent: in the account of the attempt.
+     */
     async observe(
       id: string,
       attempt: number,
       prediction: Prediction,
       cause: Cause,
-      { webhookId, seen }: { webhookId?: string; seen?: Seen } = {},
+      { webhookId, seen, account }: { webhookId?: string; seen?: Seen; account?: string } = {},
     ): Promise<ApplyResult> {
       const result = await apply(
         id,
-        { type: 'observed', attempt, prediction, ...(webhookId === undefined ? {} : { webhook_id: webhookId }) },
+        {
+          type: 'observed',
+          attempt,
+          prediction,
+          ...(webhookId === undefined ? {} : { webhook_id: webhookId }),
+          ...(account === undefined ? {} : { account }),
+        },
         cause,
         seen,
       )

@@ -47,9 +47,13 @@ export type CommitResult =
 export interface Snapshot {
   /** ms, Redis clock */
   now: number
-  /** The account's pause clock, ms. */
+  /** The pause clock of the job's account, and those of all accounts, ms. */
   paused: number
-  /** Number of predictions found final by polling since the last webhook. */
+  clocks: Readonly<Record<string, number>>
+  /**
+   * Number of predictions of the job's account that were found final by polling since the last webhook; without a job, the most of
+   * any account.
+   */
   silence: number
   state: JobState | null
   /** The commit that wrote the revision of `state`; '' when the record does not name it. */
@@ -87,6 +91,13 @@ export class DeploymentLostError extends Error {
 /** An intent was refused: Redis's memory may have gone back, and has not been compared with upstream's list since. */
 export class GateClosedError extends Error {
   override name = 'GateClosedError'
+  /** The account whose list has to be compared; null: that of the intent. */
+  readonly account: string | null
+
+  constructor(message: string, options: ErrorOptions & { account?: string } = {}) {
+    super(message, options)
+    this.account = options.account ?? null
+  }
 }
 
 /** Reads the record of a job. */
@@ -190,8 +201,8 @@ export interface PredictionIndex {
 
 /** Whether webhooks arrive. */
 export interface WebhookSilence {
-  /** Records that an authentic webhook arrived. */
-  webhookCame(): Promise<void>
+  /** Records that an authentic webhook of the account arrived. */
+  webhookCame(account: string): Promise<void>
   /** Whether webhooks have been missing lately (SILENT_FROM). */
   webhooksSilent(account: string): Promise<boolean>
 }
@@ -232,10 +243,10 @@ export interface CreationBreaker extends CreationPause {
 /** Keeps intents back until Redis's memory was compared with upstream's list. */
 export interface RecoveryGate {
   /**
-   * Opens the recovery gate for a generation of Redis's memory that was compared with upstream's list, after a commit
+   * Opens the recovery gate of an account for a generation of Redis's memory that was compared with its list, after a commit
    * threw GateClosedError. False when Redis holds another generation by now.
    */
-  allowIntents(generation: string): Promise<boolean>
+  allowIntents(generation: string, account: string): Promise<boolean>
 }
 
 /** `silence`: ms without a beat after which a process counts as dead; null: only those in `known` do. */

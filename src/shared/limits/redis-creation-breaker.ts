@@ -13,7 +13,7 @@ import type { Timings } from '../jobs/rules/timings.ts'
 import { clockLua } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import { singleFlight } from '../values/single-flight.ts'
-import { tokensFree, type Rate } from './rules/budget.ts'
+import { rateOf, tokensFree, type AccountRates } from './rules/budget.ts'
 
 const lua = (name: string): URL => new URL(name, import.meta.url)
 const pauseClock = [clockLua, lua('pause-clock.lua')]
@@ -40,15 +40,13 @@ const pauseSchema = z.object({
 export function createRedisCreationBreaker({
   redis,
   keys,
-  account: own,
-  creates,
+  accounts,
   timings,
   now,
 }: {
   redis: Redis
   keys: JobKeys
-  account: string
-  creates: Rate
+  accounts: AccountRates
   timings: Pick<Timings, 'readTimeout' | 'troublePause' | 'rateQuiet' | 'rateDoubling'>
   /** Approximate time of Redis, ms. */
   now: () => number
@@ -60,7 +58,8 @@ export function createRedisCreationBreaker({
     return halfOpen ? pauseSchema.parse({ reason: halfOpen, until: null }) : null
   })
 
-  const rateOf = singleFlight(async (account): Promise<CreateRate> => {
+  const createRateOf = singleFlight(async (account): Promise<CreateRate> => {
+    const creates = rateOf(accounts, account)
     const args = [creates.perMinute, creates.burst, timings.rateQuiet, timings.rateDoubling].map(String)
     const reply = rateReply.parse(await readRate(redis, [keys.account(account)], args))
     const [perMinute, burst, ceiling, quietSince, throttled, probing, arrival, micros] = reply
@@ -111,10 +110,10 @@ export function createRedisCreationBreaker({
       return since === null ? null : now() - Number(since)
     },
 
-    createRate: async (account) => (await rateOf(account)).result,
+    createRate: async (account) => (await createRateOf(account)).result,
 
-    async webhookCame() {
-      await redis.hset(keys.account(own), 'silence', '0')
+    async webhookCame(account) {
+      await redis.hset(keys.account(account), 'silence', '0')
     },
 
     async webhooksSilent(account) {

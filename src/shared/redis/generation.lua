@@ -4,21 +4,34 @@
   no process has read it for longer than the longest interval, or it lost its scripts.
 
   Input:
-    KEYS[1]  hash: id, replid, past (ids that this memory descends from), open, seen (ms), lost_at (ms),
+    KEYS[1]  hash: id, replid, past (ids that this memory descends from), began (ms), open (a gate is open),
+             open:<account>, since:<account> (from when on its list was not compared, ms), seen (ms), lost_at (ms),
              cause (why the generation began)
     ARGV[1]  the generation that the caller knows; ''
     ARGV[2]  the id of a new one
     ARGV[3]  longest interval between two reads by processes, ms; '' for a read-only caller
     ARGV[4]  generation whose gate is open although its scripts are lost; ''
 
-  Output:  { id, '1' when the gate is open, replication id, ms since the loss of a later memory was found, or '',
-             the cause: first (nothing was created yet), lost, restarted, scripts, unattended; '' when unknown }
+  Output:  { id, '1' when a gate is open, replication id, ms since the loss of a later memory was found, or '',
+             the cause: first (nothing was created yet), lost, restarted, scripts, unattended; '' when unknown,
+             { account with an open gate, ... } }
 ]]
 local now = clock_ms()
 local function whole(number)
   return string.format('%.0f', number)
 end
 local KEPT = 64
+local GATE = 'open:'
+-- The fields of the open gates.
+local function gates()
+  local fields = {}
+  for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+    if string.sub(field, 1, #GATE) == GATE then
+      fields[#fields + 1] = field
+    end
+  end
+  return fields
+end
 
 local replid = replication_id()
 local found = redis.call('HMGET', KEYS[1], 'id', 'replid', 'past', 'open', 'seen', 'lost_at', 'cause')
@@ -48,12 +61,17 @@ if not id or is_lost or is_unattended or is_forgetful or is_other then
     lost_at = whole(now)
     redis.call('HSET', KEYS[1], 'lost_at', lost_at)
   end
-  redis.call('HSET', KEYS[1], 'id', id, 'replid', replid, 'past', string.sub(past, -KEPT * (#id + 1)), 'cause', cause)
-  redis.call('HDEL', KEYS[1], 'open')
+  redis.call('HSET', KEYS[1], 'id', id, 'replid', replid, 'past', string.sub(past, -KEPT * (#id + 1)), 'cause', cause,
+    'began', whole(now))
+  redis.call('HDEL', KEYS[1], 'open', unpack(gates()))
 elseif replid ~= '' and (found[2] or '') == '' then
   redis.call('HSET', KEYS[1], 'replid', replid)
 end
 if ARGV[3] ~= '' then
   redis.call('HSET', KEYS[1], 'seen', whole(now))
 end
-return { id, open and '1' or '0', replid, lost_at and whole(math.max(0, now - tonumber(lost_at))) or '', cause }
+local accounts = {}
+for _, field in ipairs(gates()) do
+  accounts[#accounts + 1] = string.sub(field, #GATE + 1)
+end
+return { id, open and '1' or '0', replid, lost_at and whole(math.max(0, now - tonumber(lost_at))) or '', cause, accounts }

@@ -8,6 +8,7 @@ import { loadScript } from './script.ts'
 const beside = (name: string): URL => new URL(name, import.meta.url)
 const includes = [beside('replication-id.lua')]
 const lookAt = loadScript(beside('generation.lua'), { flags: ['allow-oom'], includes: [clockLua, ...includes] })
+const noteUnlisted = loadScript(beside('note-unlisted.lua'), { flags: ['allow-oom'] })
 const openGate = loadScript(beside('open-gate.lua'), { flags: ['allow-oom'], includes })
 
 /** Cause of a new generation. `first`: nothing was created yet; null: unknown, an earlier release began it. */
@@ -20,14 +21,17 @@ const lookReply = z.tuple([
   z.string(),
   z.string(),
   z.enum(CAUSES).nullable().catch(null),
+  z.array(z.string()),
 ])
+
+const sinceReply = z.string().nullable()
 
 /** Result of one look at Redis's memory. */
 export interface GenerationLook {
   /** 16 hex digits. */
   id: string
-  /** The recovery gate is open: intents may be committed. */
-  isOpen: boolean
+  /** Accounts whose recovery gate is open: intents may be committed. */
+  open: ReadonlySet<string>
   /** Time since the loss of a later memory was found, ms; null: no known loss. */
   lostAgo: number | null
   cause: GenerationCause
@@ -48,8 +52,10 @@ export interface Generation {
   doubt(): void
   /** Whether the server behind `redis` holds this generation now. */
   isHeldBy(redis: Redis, id: string): Promise<boolean>
-  /** Opens the recovery gate; false when the server behind `redis` holds another generation by now. */
-  open(redis: Redis, id: string): Promise<boolean>
+  /** Opens the recovery gate of an account; false when the server behind `redis` holds another generation by now. */
+  open(redis: Redis, id: string, account: string): Promise<boolean>
+  /** As `Presence.unlistedSince`. */
+  unlistedSince(id: string, account: string, unlisted: readonly string[], from: number): Promise<number | null>
   /** Whether Redis shows its replication id; without it, only the generation identifies a returned primary. */
   showsReplication(): boolean
 }
@@ -72,18 +78,24 @@ export function createGeneration(redis: Redis, key: string, { gap }: GenerationO
     known: () => known,
     async look() {
       const args = [known, randomBytes(8).toString('hex'), gap === null ? '' : String(gap), doubted]
-      const [id, open, replid, lost, cause] = lookReply.parse(await lookAt(redis, [key], args))
+      const [id, isAnyOpen, replid, lost, cause, open] = lookReply.parse(await lookAt(redis, [key], args))
       known = id
-      isOpen = open === '1'
+      isOpen = isAnyOpen === '1'
       doubted = ''
       replication = replid
-      return { id, isOpen, lostAgo: lost === '' ? null : Number(lost), cause }
+      return { id, open: new Set(open), lostAgo: lost === '' ? null : Number(lost), cause }
     },
     doubt() {
       if (isOpen) doubted = known
     },
     isHeldBy: async (server, id) => (await openGate(server, [key], [id, '1'])) === 1,
-    open: async (server, id) => (await openGate(server, [key], [id, ''])) === 1,
+    open: async (server, id, account) => (await openGate(server, [key], [id, '', account])) === 1,
+    async unlistedSince(id, account, unlisted, from) {
+      const since = sinceReply.parse(
+        await noteUnlisted(redis, [key], [id, account, String(Math.round(from)), ...unlisted]),
+      )
+      return since === null ? null : Number(since)
+    },
     showsReplication: () => replication !== '',
   }
 }

@@ -20,6 +20,11 @@ export interface Presence {
   /** The process has stopped and has no create in flight. */
   leave(process: string): Promise<void>
   former(generation: string): Promise<FormerGenerations>
+  /**
+   * Time from which the list of an account was not compared, ms. `unlisted`: the accounts whose gates are closed; `from`: the same
+   * time for those of them that have none yet. Null: another generation has begun.
+   */
+  unlistedSince(generation: string, account: string, unlisted: readonly string[], from: number): Promise<number | null>
   /** Time since the last heartbeat of any process, in any generation, ms; null: never. */
   seenAgo(): Promise<number | null>
   /** Removes the facts about other generations, and processes of the current one without a heartbeat for `ms`. */

@@ -11,7 +11,11 @@ const PROCESS = 'worker:'
 const GENERATION = 'run:'
 
 /** Presence in one hash: a field per process, removed at shutdown and left behind by a killed process. */
-export function createRedisPresence(redis: Redis, hash: string, generation: Pick<Generation, 'look'>): Presence {
+export function createRedisPresence(
+  redis: Redis,
+  hash: string,
+  generation: Pick<Generation, 'look' | 'unlistedSince'>,
+): Presence {
   async function read(): Promise<{
     now: number
     processes: { field: string; run: string; at: number }[]
@@ -35,6 +39,7 @@ export function createRedisPresence(redis: Redis, hash: string, generation: Pick
 
   return {
     look: () => generation.look(),
+    unlistedSince: (id, account, unlisted, from) => generation.unlistedSince(id, account, unlisted, from),
 
     async beat(process, run) {
       await beat(redis, [hash], [process, run])

@@ -308,20 +308,20 @@ function checkDue({ state, due, now }: LoadedJob, { keys }: CheckOptions, say: S
 function checkAttemptSets({ state, open, unknown, storing }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {
   const { job, attempts, effects } = state
   const problems: Problem[] = []
-  for (const { n, state: at, intended_at } of attempts) {
+  for (const { n, account, state: at, intended_at } of attempts) {
     const id = attemptId(job.id, n)
     if (at === 'open' && !open.has(n))
-      problems.push(say('open_set', id, 'open, but not in the set', [['sadd', keys.open(job.account), id]]))
+      problems.push(say('open_set', id, 'open, but not in the set', [['sadd', keys.open(account), id]]))
     if (at !== 'open' && open.has(n))
-      problems.push(say('open_set', id, `${at}, but in the set`, [['srem', keys.open(job.account), id]]))
+      problems.push(say('open_set', id, `${at}, but in the set`, [['srem', keys.open(account), id]]))
     if (at === 'unknown' && unknown.get(n) !== intended_at)
       problems.push(
         say('unknown_set', id, `unknown since ${intended_at}, in the set: ${unknown.get(n) ?? 'missing'}`, [
-          ['zadd', keys.unknown(job.account), String(intended_at), id],
+          ['zadd', keys.unknown(account), String(intended_at), id],
         ]),
       )
     if (at !== 'unknown' && unknown.has(n))
-      problems.push(say('unknown_set', id, `${at}, but in the set`, [['zrem', keys.unknown(job.account), id]]))
+      problems.push(say('unknown_set', id, `${at}, but in the set`, [['zrem', keys.unknown(account), id]]))
     const store = effects.find((effect) => effect.kind === 'store' && effect.attempt === n)
     if (store?.kind === 'store' && storing.get(n) !== store.expires_at)
       problems.push(
@@ -341,7 +341,7 @@ function checkOwners({ state, owners, now }: LoadedJob, { keys, timings }: Check
   const seen = new Set<string>()
   // The prediction index of a final job is removed first.
   const forgotten = job.completed_at !== null && now >= job.completed_at + timings.keepPredictionIndex
-  for (const { n, prediction_id } of attempts) {
+  for (const { n, account, prediction_id } of attempts) {
     if (prediction_id === null) continue
     const id = attemptId(job.id, n)
     if (seen.has(prediction_id))
@@ -351,7 +351,7 @@ function checkOwners({ state, owners, now }: LoadedJob, { keys, timings }: Check
     if (owner === null && !forgotten)
       problems.push(
         say('prediction_owned_once', id, `${prediction_id} is not in the index`, [
-          ['set', keys.prediction(job.account, prediction_id), id, 'NX'],
+          ['set', keys.prediction(account, prediction_id), id, 'NX'],
         ]),
       )
     if (owner !== null && owner !== id)

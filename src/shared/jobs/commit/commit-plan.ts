@@ -4,6 +4,7 @@ import { dueJob } from '../record/due-member.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import { labelDigest, labelMember } from '../record/label-member.ts'
 import { type AcceptTerms, acceptanceOf } from '../rules/acceptance.ts'
+import { accountOf } from '../rules/apply-commit.ts'
 import { consequencesOf } from '../rules/commit-consequences.ts'
 import type { Consequence } from '../rules/consequence.ts'
 import type { Commit } from '../rules/decision.ts'
@@ -39,7 +40,13 @@ export function planCommit(
   { keys, timings, keepEvents }: PlanOptions,
   now: number,
 ): CommitScriptInput {
-  return planned(consequencesOf(state, commit, { cause, now, timings, newNotice }), { keys, state, keepEvents })
+  const account = accountOf(state, commit)
+  return planned(consequencesOf(state, commit, { cause, now, timings, newNotice }), {
+    keys,
+    state,
+    account,
+    keepEvents,
+  })
 }
 
 /** Plans the removal of a final job, or of parts of it. `hash`: the fields of its hash, from which it is folded. */
@@ -49,12 +56,12 @@ export function planPurge(
   { keys, keepEvents }: PlanOptions,
   hash: readonly string[],
 ): CommitScriptInput {
-  return planned(purgeConsequences(state, purge), { keys, state, keepEvents, hash })
+  return planned(purgeConsequences(state, purge), { keys, state, account: state.job.account, keepEvents, hash })
 }
 
 function planned(consequences: readonly Consequence[], encoding: Encoding): CommitScriptInput {
-  const { keys, state } = encoding
-  const input = new CommitScriptInput(keys.job(state.job.id), keys.account(state.job.account))
+  const { keys, state, account } = encoding
+  const input = new CommitScriptInput(keys.job(state.job.id), keys.account(account))
   for (const one of consequences) encodeConsequence(input, one, encoding)
   return input
 }

@@ -32,7 +32,7 @@ export interface CommitOperations {
   fault: [limit: number, first: number, longest: number, reason: PauseReason]
   first: [member: string]
   free: []
-  generation: [id: string]
+  generation: [id: string, account: string, created: number, ...others: string[]]
   hdel: [...fields: string[]]
   healthy: []
   hincrby: [field: string, by: number]
@@ -176,6 +176,8 @@ export interface CommitHead {
   /** The create budget of the account, for a commit that takes a token or hears of a 429. */
   creates?: Rate
   takesToken?: boolean
+  /** For an intent: its account, when the job was created (ms), and the other accounts whose gates it may depend on. */
+  gate?: { account: string; created: number; compared: readonly string[] }
 }
 
 export interface CommitReply {
@@ -192,5 +194,5 @@ export interface CommitRunner {
   clock: RedisClock
   run(script: CommitKind, input: CommitScriptInput, head: CommitHead): Promise<CommitReply>
   /** Opens the recovery gate of a generation; false when Redis holds another generation by now. */
-  allowIntents(generation: string): Promise<boolean>
+  allowIntents(generation: string, account: string): Promise<boolean>
 }

@@ -19,7 +19,8 @@
     ARGV[9]   times of the learned rate, ms: ARGV[9] quiet, ARGV[10] doubling
     ARGV[11]  '1' when this commit takes a token
     ARGV[12..] guards and writes, each: name, key index, number of arguments, arguments
-              guards:  generation id (of Redis's memory; its recovery gate must be open)
+              guards:  generation id account created other ... (of Redis's memory; the recovery gate of the account must be open,
+                       and for a job that was created (ms) before the generation those of the others too)
                        deployment id (Redis must still hold it) | free (the key must not exist) | mine value (must not exist, or hold this value)
                        below limit n (a sorted set has room for n more) | room limit member (a set has, or holds it)
                        first member (of a sorted set) | afford amount (of a credit account)
@@ -86,7 +87,7 @@ local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' 
 local least = {
   hset = 2, hset_in = 2, hdel = 1, hset_paused = 1, hincrby = 2, hset_line = 2, set = 1, del = 0, expire = 1,
   zadd = 2, zadd_in = 2, zrem = 1, zadd_all = 1, zadd_from = 2, batch_done = 2, crowd = 2, sadd = 1, srem = 1, xadd = 3,
-  generation = 1, deployment = 1, free = 0, mine = 1, below = 2, room = 2, first = 1, afford = 1, hold = 4, settle = 10,
+  generation = 3, deployment = 1, free = 0, mine = 1, below = 2, room = 2, first = 1, afford = 1, hold = 4, settle = 10,
   may_begin = 2, in_batch = 4, stop_batch = 1, may_store = 4, count_stored = 3, pause = 2, healthy = 0, fault = 4,
   probe_back = 1, throttled = 4, owe = 9,
 }
@@ -159,9 +160,16 @@ while at <= #ARGV do
     end
   end
   if name == 'generation' then
-    local held = redis.call('HMGET', key, 'id', 'open', 'replid')
+    local held = redis.call('HMGET', key, 'id', 'open:' .. ARGV[at + 4], 'replid', 'began')
     if held[1] ~= ARGV[at + 3] or not held[2] or is_another(held[3], replication_id()) then
-      return reply('closed')
+      return reply('closed', ARGV[at + 4])
+    end
+    if count > 3 and not (held[4] and tonumber(ARGV[at + 5]) > tonumber(held[4])) then
+      for i = at + 6, at + 2 + count do
+        if redis.call('HEXISTS', key, 'open:' .. ARGV[i]) == 0 then
+          return reply('closed', ARGV[i])
+        end
+      end
     end
   end
   if name == 'deployment' and redis.call('HGET', key, 'id') ~= ARGV[at + 3] then

@@ -12,6 +12,8 @@ export interface Encoding {
   keys: JobKeys
   /** The state before the commit. */
   state: JobState
+  /** The account that the commit concerns. */
+  account: string
   /** Length of the event stream, in transitions. */
   keepEvents: number
   /** Fields of the job's hash, for a commit that folds the record. */
@@ -20,9 +22,10 @@ export interface Encoding {
 
 /** Encodes one consequence as guards and writes of commit.lua: one case for each kind, and no decision. */
 export function encodeConsequence(input: CommitScriptInput, one: Consequence, encoding: Encoding): void {
-  const { keys, state, keepEvents } = encoding
+  const { keys, state, account, keepEvents } = encoding
   const { job } = state
-  const { id, tenant, account } = job
+  const { id, tenant } = job
+  const formerAccount = (n: number): string => attemptOf(state, n)?.account ?? account
   switch (one.kind) {
     case 'own_prediction': {
       const key = keys.prediction(account, one.prediction)
@@ -99,10 +102,16 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
       setScore(input, keys.due, dueAttempt(id, one.n).member, one.at)
       return
     case 'attempt_open':
-      input.add(one.isOpen ? 'sadd' : 'srem', keys.open(account), attemptId(id, one.n))
+      if (one.isOpen) input.add('sadd', keys.open(account), attemptId(id, one.n))
+      else input.add('srem', keys.open(formerAccount(one.n)), attemptId(id, one.n))
       return
     case 'attempt_unknown':
-      setScore(input, keys.unknown(account), attemptId(id, one.n), one.since)
+      setScore(
+        input,
+        keys.unknown(one.since === null ? formerAccount(one.n) : account),
+        attemptId(id, one.n),
+        one.since,
+      )
       return
     case 'copy_pending':
       setScore(input, keys.storing, attemptId(id, one.attempt), one.until)

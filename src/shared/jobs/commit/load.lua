@@ -1,17 +1,23 @@
 --[[
   Reads a job consistently.
 
-  Input:   KEYS[1] job, KEYS[2] its outbox, KEYS[3] the account (hashes), KEYS[4..] documents of the job (strings)
-  Output:  { now ms, pause clock ms, predictions completed without a webhook, job fields, outbox fields, documents }, the
-           fields flat: field, value, ...
+  Input:   KEYS[1] job, KEYS[2] its outbox, KEYS[3..] ARGV[1] accounts (hashes), then the documents of the job (strings)
+  Output:  { now ms, pause clock of each account ms, of each account the predictions completed without a webhook, job fields,
+           outbox fields, documents }, the fields flat: field, value, ...
 ]]
 local now = clock_ms()
-local account = redis.call('HMGET', KEYS[3], 'paused_until', 'paused_total', 'half_open', 'silence')
+local last = 2 + tonumber(ARGV[1])
+local clocks, silences = {}, {}
+for at = 3, last do
+  local account = redis.call('HMGET', KEYS[at], 'paused_until', 'paused_total', 'half_open', 'silence')
+  clocks[#clocks + 1] = string.format('%.0f', pause_clock_of(account, now))
+  silences[#silences + 1] = account[4] or '0'
+end
 return {
   string.format('%.0f', now),
-  string.format('%.0f', pause_clock_of(account, now)),
-  account[4] or '0',
+  clocks,
+  silences,
   redis.call('HGETALL', KEYS[1]),
   redis.call('HGETALL', KEYS[2]),
-  redis.call('MGET', unpack(KEYS, 4)),
+  redis.call('MGET', unpack(KEYS, last + 1)),
 }

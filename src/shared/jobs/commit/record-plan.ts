@@ -5,6 +5,7 @@ import { encodeHistory } from '../record/history-line.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import {
   ATTEMPT_FIELDS,
+  DEFAULT_ACCOUNT,
   DOCUMENTS,
   JOB_FIELDS,
   keepsLogs,
@@ -57,6 +58,8 @@ export function writeJob(
   after: JobRecord,
 ): void {
   setJob(input, keys, news(before, changes), after)
+  if (after.account !== before.account && after.account !== DEFAULT_ACCOUNT)
+    input.add('hset', keys.job(after.id), 'v', GUARDED_VERSION)
 }
 
 /** Writes a new record, created at the time of the commit; the script writes its revision. A long input is kept beside it. */
@@ -70,7 +73,8 @@ export function writeNewJob(input: CommitScriptInput, keys: JobKeys, whole: JobR
     job,
   )
   input.add('hset_paused', keys.job(job.id), 'start_paused')
-  if (beside !== null || job.webhook !== null) input.add('hset', keys.job(job.id), 'v', GUARDED_VERSION)
+  if (beside !== null || job.webhook !== null || job.account !== DEFAULT_ACCOUNT)
+    input.add('hset', keys.job(job.id), 'v', GUARDED_VERSION)
   if (beside !== null) input.add('set', keys.input(job.id), beside)
 }
 

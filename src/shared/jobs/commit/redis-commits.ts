@@ -5,6 +5,7 @@ import { clockLua } from '../../redis/clock.ts'
 import type { Generation } from '../../redis/generation.ts'
 import { guardedScript, loadScript, ScriptUnknownError } from '../../redis/script.ts'
 import type { CommitKind, CommitReply, CommitRunner, RedisClock } from './commit-script.ts'
+import { DEFAULT_ACCOUNT } from '../rules/job.ts'
 import { BATCH_STOPS } from '../rules/decision.ts'
 import type { Timings } from '../rules/timings.ts'
 import { DeploymentLostError, GateClosedError } from '../ports.ts'
@@ -71,7 +72,11 @@ export function createCommitRunner(
     clock,
     async run(script, input, head) {
       const guard: string[] = []
-      if (script === 'intent') guard.push('generation', String(input.indexOf(generation.key)), '1', generation.known())
+      if (script === 'intent') {
+        const { account, created, compared } = head.gate ?? { account: DEFAULT_ACCOUNT, created: 0, compared: [] }
+        const facts = [generation.known(), account, String(created), ...compared]
+        guard.push('generation', String(input.indexOf(generation.key)), String(facts.length), ...facts)
+      }
       if (script === 'new_work' && deployment)
         guard.push('deployment', String(input.indexOf(deployment.key)), '1', deployment.id)
       const { id, revision, basis = '', notAfter, creates, takesToken = false } = head
@@ -97,14 +102,15 @@ export function createCommitRunner(
       })
       const [status, now, detail, owed] = replySchema.parse(reply)
       clock.observe(now)
-      if (status === 'closed') throw new GateClosedError(`Generation ${generation.known()} is not open`)
+      if (status === 'closed')
+        throw new GateClosedError(`Generation ${generation.known()} is not open`, { account: detail })
       if (status === 'lost') throw new DeploymentLostError('Redis does not hold this deployment')
       return { result: resultOf(status, detail), now, detail, owed }
     },
-    allowIntents: (id) =>
+    allowIntents: (id, account) =>
       intent.load(redis, {
         before: (once) => generation.isHeldBy(once, id),
-        after: (once) => generation.open(once, id),
+        after: (once) => generation.open(once, id, account),
       }),
   }
 }

@@ -1,13 +1,13 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import type { Rate } from '../../limits/rules/budget.ts'
+import { rateOf, type AccountRates } from '../../limits/rules/budget.ts'
 import type { StoredQuota } from '../../limits/rules/stored.ts'
 import { STORED_LUA } from '../../limits/stored-script.ts'
 import { clockLua, redisNow } from '../../redis/clock.ts'
 import { loadScript } from '../../redis/script.ts'
 import { dueAttempt, dueEffect, keptFilesMember } from '../record/due-member.ts'
 import { KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts'
-import { applyCommit } from '../rules/apply-commit.ts'
+import { accountOf, applyCommit } from '../rules/apply-commit.ts'
 import { settlementOf } from '../rules/commit-consequences.ts'
 import { effectKey, jsonObject, type JobRecord } from '../rules/job.ts'
 import { splitInput } from '../rules/long-input.ts'
@@ -40,15 +40,15 @@ const textsOrNulls = z.custom<(string | null)[]>(
   (list) => Array.isArray(list) && list.every((value) => value === null || isText(value)),
 )
 const readReply = z.array(z.tuple([texts, textsOrNulls]))
-const loadReply = z.tuple([z.coerce.number(), z.coerce.number(), z.coerce.number(), texts, texts, textsOrNulls])
+const numbersOf = z.array(z.coerce.number())
+const loadReply = z.tuple([z.coerce.number(), numbersOf, numbersOf, texts, texts, textsOrNulls])
 const idempotencySchema = z.object({ job: z.string(), body: z.string() })
 
 export interface RedisJobStoreOptions {
   redis: Redis
   keys: JobKeys
   timings: Timings
-  creates: Rate
-  account: string
+  accounts: AccountRates
   keepEvents?: number
   commits: CommitRunner
   /** Waits until the last writes of this connection survive a power failure; throws when they do not. */
@@ -60,7 +60,8 @@ export interface RedisJobStoreOptions {
 const NOTHING_KEPT = { tenant: '', bytes: 0, files: 0 }
 
 export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
-  const { redis, keys, timings, creates } = options
+  const { redis, keys, timings, accounts } = options
+  const names = Object.keys(accounts)
   const planOptions = {
     keys,
     timings,
@@ -73,16 +74,23 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
   async function load(id: string): ReturnType<JobStore['load']> {
     const reply = loadReply.parse(
-      await loadJob(redis, [keys.job(id), keys.outbox(id), keys.account(options.account), ...keys.documents(id)], []),
+      await loadJob(
+        redis,
+        [keys.job(id), keys.outbox(id), ...names.map(keys.account), ...keys.documents(id)],
+        [String(names.length)],
+      ),
     )
-    const [now, paused, silence, hash, outbox, documents] = reply
+    const [now, all, silences, hash, outbox, documents] = reply
     clock.observe(now)
     const job = decodeJob({ id, hash, documents })
-    if (job === null) return { now, paused, silence, state: null, commit: '' }
+    const clocks = Object.fromEntries(names.map((name, at) => [name, all[at] ?? 0]))
+    if (job === null) return { now, paused: 0, clocks, silence: Math.max(...silences), state: null, commit: '' }
     return {
       now,
-      paused,
-      silence,
+      // An account that is no longer configured has no clock that runs.
+      paused: clocks[job.account] ?? job.start_paused,
+      clocks,
+      silence: silences[names.indexOf(job.account)] ?? 0,
       state: { job, attempts: decodeAttempts(hash), effects: decodeEffects(outbox) },
       commit: commitOf(hash, job.rev),
     }
@@ -96,19 +104,20 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
   }
 
   const lists = createRedisJobLists({ redis, keys })
-  const shared = { redis, keys, timings, account: options.account, now: clock.now }
+  const shared = { redis, keys, timings, accounts, now: clock.now }
   return {
     ...createRedisPredictionIndex(shared),
     ...createRedisDueIndex(shared),
     ...createRedisRunTimes(shared),
-    ...createRedisCreationBreaker({ ...shared, creates }),
+    ...createRedisCreationBreaker(shared),
     load,
     read: async (id) => (await readMany([id]))[0] ?? null,
 
     async list(tenant, query) {
       const { prediction_id, before } = query
       if (prediction_id !== undefined) {
-        const [owner] = await readMany(await lists.ownerIds(options.account, prediction_id))
+        const ids = await Promise.all(names.map((account) => lists.ownerIds(account, prediction_id)))
+        const [owner] = await readMany(ids.flat())
         if (owner?.tenant === tenant)
           return { jobs: before === undefined || owner.id < before ? [owner] : [], last: null }
       }
@@ -131,7 +140,9 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     async commit(state, commit, cause, commitId, basis = '') {
       const input = planCommit(state, commit, cause, planOptions, clock.now())
-      const head = { id: commitId, revision: state.job.rev, basis, ...(commit.throttled ? { creates } : {}) }
+      const account = accountOf(state, commit)
+      const creates = commit.throttled || commit.takesBudget ? { creates: rateOf(accounts, account) } : {}
+      const head = { id: commitId, revision: state.job.rev, basis, ...creates }
       // An intent that reaches Redis after its permit has expired must not be written, because its POST would not be sent.
       const {
         result,
@@ -139,7 +150,17 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
         detail,
         owed: rows,
       } = await (commit.takesBudget
-        ? run('intent', input, { ...head, notAfter: clock.now() + timings.permit, creates, takesToken: true })
+        ? run('intent', input, {
+            ...head,
+            notAfter: clock.now() + timings.permit,
+            takesToken: true,
+            gate: {
+              account,
+              // The clock of the Redis that accepted it may have been ahead.
+              created: state.job.created_at - timings.clockSkew,
+              compared: commit.compared ?? [],
+            },
+          })
         : run('always', input, head))
       if (commit.takesBudget && (result.status === 'applied' || result.status === 'repeated')) await confirm()
       if (result.status !== 'applied') return result
@@ -202,7 +223,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
 
     artifactsAtRisk: (ms) => redis.zcount(keys.storing, '-inf', String(Math.round(clock.now() + ms))),
 
-    allowIntents: (generation) => options.commits.allowIntents(generation),
+    allowIntents: (generation, account) => options.commits.allowIntents(generation, account),
 
     async deferRetention({ job, attempts, effects }) {
       const open = attempts.filter(({ state }) => state !== 'closed').map(({ n }) => dueAttempt(job.id, n))

@@ -3,8 +3,8 @@
   clock of Redis was set back since the last sweep, times in the future are first moved back by the same amount: due times,
   the pause, leases.
 
-  Input:   KEYS[1] the due index (sorted set, score ms), KEYS[2] time of the last sweep (a string), KEYS[3] the account's
-           hash, ARGV[1] lease ms, ARGV[2] limit of members
+  Input:   KEYS[1] the due index (sorted set, score ms), KEYS[2] time of the last sweep (a string), KEYS[3..] the accounts'
+           hashes, ARGV[1] lease ms, ARGV[2] limit of members
   Output:  { now ms, member, ... }
 ]]
 local now = clock_ms()
@@ -19,10 +19,12 @@ if back > TOLERATED then
   for i = 1, #ahead, 2 do
     redis.call('ZADD', KEYS[1], whole(tonumber(ahead[i + 1]) - back), ahead[i])
   end
-  for _, field in ipairs({ 'paused_until', 'probe_lease', 'ramp_from' }) do
-    local moment = redis.call('HGET', KEYS[3], field)
-    if moment then
-      redis.call('HSET', KEYS[3], field, whole(tonumber(moment) - back))
+  for at = 3, #KEYS do
+    for _, field in ipairs({ 'paused_until', 'probe_lease', 'ramp_from' }) do
+      local moment = redis.call('HGET', KEYS[at], field)
+      if moment then
+        redis.call('HSET', KEYS[at], field, whole(tonumber(moment) - back))
+      end
     end
   end
 end

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { clockLua } from '../../redis/clock.ts'
 import { loadScript } from '../../redis/script.ts'
 import { dueJob, parseDueMember } from '../record/due-member.ts'
+import type { AccountRates } from '../../limits/rules/budget.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import type { DueIndex, JobLine, LastSweep, Retention } from '../ports.ts'
 import type { Timings } from '../rules/timings.ts'
@@ -18,20 +19,20 @@ const claimed = z.array(z.string())
 export function createRedisDueIndex({
   redis,
   keys,
-  account,
+  accounts,
   timings,
   now,
 }: {
   redis: Redis
   keys: JobKeys
-  account: string
+  accounts: AccountRates
   timings: Pick<Timings, 'dueLease'>
   /** Approximate time of Redis, ms. */
   now: () => number
 }): JobLine & DueIndex & LastSweep & Pick<Retention, 'claimRetention'> {
   /** Claims what is due in an index. */
   async function claim(index: string, limit: number): Promise<{ now: number; members: string[] }> {
-    const names = [index, keys.swept, keys.account(account)]
+    const names = [index, keys.swept, ...Object.keys(accounts).map(keys.account)]
     const [at = '0', ...members] = claimed.parse(
       await claimDue(redis, names, [String(timings.dueLease), String(limit)]),
     )

@@ -73,6 +73,7 @@ const effectSchema: z.ZodType<Effect> = z.discriminatedUnion('kind', [
     attempt: z.number(),
     prediction_id: z.string(),
     requested_at: z.number(),
+    account: z.string().exactOptional(),
   }),
   jobNoticeSchema,
   z.object({ v: z.literal(2), kind: z.literal('carry'), notification: z.string() }),
@@ -162,8 +163,9 @@ const isOfAttempt = (name: string): boolean => isDigit(name, 0)
 const isOfHistory = (name: string): boolean => name.startsWith('h') && isDigit(name, 1)
 
 /**
- * Version of a record whose input is kept beside it, or whose job has its own webhook. Releases that do not know these leave it
- * alone: they would send a shortened input, or end the job without a notice.
+ * Version of a record whose input is kept beside it, whose job has its own webhook, or which is in another account than
+ * `default`. Releases that do not know these leave it alone: they would send a shortened input, end the job without a notice, or
+ * use the wrong account.
  */
 export const GUARDED_VERSION = 3
 

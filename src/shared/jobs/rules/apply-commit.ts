@@ -1,6 +1,6 @@
 import { isMoment, type Commit } from './decision.ts'
 import { isHistoric } from './history.ts'
-import { effectKey, newAttempt, type JobState } from './job.ts'
+import { attemptOf, effectKey, newAttempt, type JobState } from './job.ts'
 
 /** The record with its changes applied; relative moments become ms since 1970, from `now`. */
 function applyChanges<T extends object>(record: T, changes: object, now: number): T {
@@ -10,6 +10,10 @@ function applyChanges<T extends object>(record: T, changes: object, now: number)
     ...Object.fromEntries(entries.map(([field, value]) => [field, isMoment(value) ? now + value.in : value])),
   }
 }
+
+/** The account that a commit concerns: its budget, pauses and indexes. */
+export const accountOf = (state: JobState, { account, attempt }: Commit): string =>
+  account ?? attempt?.changes.account ?? (attempt && attemptOf(state, attempt.n)?.account) ?? state.job.account
 
 /** The state after `commit`, as the script writes it at `now`. */
 export function applyCommit(state: JobState, commit: Commit, now: number): JobState {

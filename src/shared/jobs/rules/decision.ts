@@ -14,7 +14,7 @@ export const isMoment = (value: unknown): value is { in: number } =>
   typeof value === 'object' && value !== null && 'in' in value && Object.keys(value).length === 1
 
 type WithMoments<T> = { [K in keyof T]?: number extends T[K] ? T[K] | Moment : T[K] }
-export type JobChanges = WithMoments<Omit<JobRecord, 'v' | 'id' | 'rev' | 'tenant' | 'account' | 'updated_at'>>
+export type JobChanges = WithMoments<Omit<JobRecord, 'v' | 'id' | 'rev' | 'tenant' | 'updated_at'>>
 export type AttemptChanges = WithMoments<Omit<AttemptRecord, 'v' | 'n'>>
 
 export const PAUSE_REASONS = ['rate_limited', 'upstream', 'account', 'webhook', 'storage'] as const
@@ -27,11 +27,15 @@ export interface Commit {
   kind: 'commit'
   job: JobChanges
   attempt?: { n: number; changes: AttemptChanges }
+  /** The account that the commit concerns; absent: that of its attempt, or else that of the job. */
+  account?: string
   effects: { add: Work[]; remove: string[] }
   /** `attempt`: due time of the attempt that the commit names; null: none any more. */
   due: { job?: Moment; attempt?: Moment | null }
   /** The commit takes a token of the account's create budget, or is refused. */
   takesBudget?: true
+  /** Further accounts whose lists must have been compared before this create, unless the job is newer than Redis's memory. */
+  compared?: readonly string[]
   /** Pauses creation for every job of the account, for ms from the commit. */
   pause?: { for: number; reason: PauseReason }
   /** Upstream refused a create with 429; `stated`: the limit that it names. */
@@ -53,14 +57,19 @@ export interface Ignored {
 export type Decision = Commit | Ignored
 
 export type JobEvent =
-  /** A worker is about to POST; `claim` is the id of this commit. `output_shape`: when it was unknown at acceptance. */
-  | { type: 'intend'; claim: string; output_shape?: OutputShape }
+  /**
+   * A worker is about to POST; `claim` is the id of this commit. `account`: where, absent in that of the job; `compared`: as in
+   * the commit. `output_shape`: when it was unknown at acceptance.
+   */
+  | { type: 'intend'; claim: string; account?: string; compared?: readonly string[]; output_shape?: OutputShape }
   /** The input could not be prepared: not now, or never if there is an `error`. No attempt was begun. */
   | {
       type: 'not_prepared'
       error: JobError | null
       pause: { for: number; reason: PauseReason } | null
       health: Health | null
+      /** The account for which it was prepared; absent: that of the job. */
+      account?: string
     }
   /** The holder of the claim did not send a byte. */
   | { type: 'not_sent'; attempt: number; claim: string }
@@ -78,11 +87,11 @@ export type JobEvent =
   /** The holder of the claim does not know the outcome of its POST. */
   | { type: 'lost'; attempt: number; claim: string; reason: string }
   /** The same, for an intent that Redis has lost: the attempt does not exist. */
-  | { type: 'forgotten'; attempt: number; reason: string }
+  | { type: 'forgotten'; attempt: number; reason: string; account?: string }
   /** Redis has lost the outcome of the attempt: a prediction of the next attempt exists. */
   | { type: 'superseded'; attempt: number }
-  /** A prediction from upstream: response of a create or cancel, webhook, GET, listing. */
-  | { type: 'observed'; attempt: number; prediction: Prediction; webhook_id?: string }
+  /** A prediction from upstream: response of a create or cancel, webhook, GET, listing. `account`: where; absent: that of the attempt. */
+  | { type: 'observed'; attempt: number; prediction: Prediction; webhook_id?: string; account?: string }
   /** A complete listing that began at `began` shows no prediction of the attempt. */
   | { type: 'not_listed'; attempt: number; began: number }
   /** Upstream returns 404 for the attempt's prediction, and accepts the account. */
@@ -105,8 +114,10 @@ export type StoredOutput = Pick<JobRecord, 'output' | 'artifacts'> & Partial<Pic
 export interface TransitionContext {
   /** ms, Redis clock, read when the job was loaded */
   now: number
-  /** The account's pause clock: total ms of pauses so far, which do not count towards `start_within`. */
+  /** The pause clock of the job's account: total ms of pauses so far, which do not count towards `start_within`. */
   paused: number
+  /** The pause clocks of the accounts to which the job may move, ms. */
+  clocks?: Readonly<Record<string, number>>
   cause: Cause
   timings: Timings
   /** Whether webhooks are configured and arrive: determines the time of the first poll. */
@@ -143,6 +154,10 @@ export const commit = (job: JobChanges, rest: Partial<Omit<Commit, 'kind' | 'job
 })
 
 export const NOW: Moment = { in: 0 }
+
+/** The job is in this account from now on. Each account has its own clock of pauses. */
+export const inAccount = (job: JobRecord, account: string, { paused, clocks }: TransitionContext): JobChanges =>
+  account === job.account ? {} : { account, start_paused: job.start_paused + (clocks?.[account] ?? paused) - paused }
 
 export const failed = (code: string, message: string, retryable: boolean, billed: Billed): JobChanges => ({
   phase: 'failed',

@@ -156,6 +156,9 @@ const field = <S extends z.ZodType, const F extends FieldFacts<Readonly<z.output
   ...facts,
 })
 
+/** The account of records that name none: that of REPLICATE_API_TOKEN. */
+export const DEFAULT_ACCOUNT = 'default'
+
 /**
  * Every field of a job, once: from this table follow the type, where the field is kept, its default, what is accepted when
  * a record is read, what a retry takes over, and what the API shows as it is.
@@ -169,7 +172,7 @@ export const JOB_FIELDS = {
     shown: z.int().min(1).describe('Increases with each change except progress; the id of the events of the job.'),
   }),
   tenant: field(text, { in: 'hash', absent: 'default', asked: 'once', shown: text }),
-  account: field(text, { in: 'hash', absent: 'default', asked: 'once' }),
+  account: field(text, { in: 'hash', absent: DEFAULT_ACCOUNT, asked: 'once' }),
   phase: field(jobPhase, { in: 'hash', shown: jobPhase }),
   status: field(jobStatus, { in: 'hash', shown: jobStatus }),
   /** Number of the newest attempt, 0 before the first. */
@@ -405,7 +408,7 @@ export type AttemptState = (typeof ATTEMPT_STATES)[number]
 export const ATTEMPT_FIELDS = {
   v: field(z.literal(1), { in: 'hash', absent: 1 }),
   n: field(number, { in: 'key' }),
-  account: field(text, { in: 'hash', absent: 'default' }),
+  account: field(text, { in: 'hash', absent: DEFAULT_ACCOUNT }),
   state: field(z.enum(ATTEMPT_STATES), { in: 'hash' }),
   /** The id of the commit that wrote the intent: only its author may POST. */
   claim: field(text, { in: 'hash' }),
@@ -458,7 +461,8 @@ export type Work =
       /** Deadline, ms: the job fails when the output is not stored by then. */
       give_up_at: number
     }
-  | { v: 1; kind: 'cancel'; attempt: number; prediction_id: string; requested_at: number }
+  /** `account`: where the prediction is; absent: in the account of the attempt. */
+  | { v: 1; kind: 'cancel'; attempt: number; prediction_id: string; requested_at: number; account?: string }
 
 /** A notification that is sent with the whole job needs its record, payload and files until it is over. It is never due. */
 export interface Carry {

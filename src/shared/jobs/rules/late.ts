@@ -43,7 +43,7 @@ export const lateAttempt: Pick<Row, 'not_sent' | 'refused' | 'lost' | 'observed'
         return observed(state, event, context)
       if (record.state === 'closed' && record.prediction_id === prediction.id) return ignored('final')
       if (record.state === 'closed' || (record.prediction_id !== null && record.prediction_id !== prediction.id))
-        return orphan(state, record, prediction, context.now)
+        return orphan(state, record, event, context.now)
       const surfaced = record.prediction_id === null
       const ended = isTerminal(prediction.status)
       if (!surfaced && !ended) return seenAgain(record)

@@ -4,6 +4,7 @@ import {
   commit,
   failed,
   ignored,
+  inAccount,
   NOW,
   stopped,
   type BatchStop,
@@ -33,10 +34,16 @@ export const waitsForIntent = (state: JobState): boolean => {
   return newest?.state === 'closed' || isGivenUp(newest)
 }
 
-export const intend: Rule<'intend'> = (state, { claim, output_shape }, { now, timings }) => {
+/** Whether the account of the job may change: nothing in the former one is open or unknown. */
+export const mayMove = ({ attempts }: JobState): boolean => attempts.every(({ state }) => state === 'closed')
+
+export const intend: Rule<'intend'> = (state, event, context) => {
   const { job } = state
+  const { now, timings } = context
+  const { claim, output_shape, account = job.account, compared } = event
   if (!waitsForIntent(state)) return ignored('no_news')
   if (isOverdue(job, now)) return ignored('overdue')
+  if (account !== job.account && !mayMove(state)) return ignored('no_news')
   const n = job.attempt + 1
   return commit(
     {
@@ -45,9 +52,11 @@ export const intend: Rule<'intend'> = (state, { claim, output_shape }, { now, ti
       attempt: n,
       submitted_at: NOW,
       prediction_id: null,
+      ...inAccount(job, account, context),
     },
     {
-      attempt: { n, changes: { account: job.account, state: 'intended', claim, intended_at: NOW, orphans: [] } },
+      ...(compared === undefined ? {} : { compared }),
+      attempt: { n, changes: { account, state: 'intended', claim, intended_at: NOW, orphans: [] } },
       due: {
         job: { in: withinDeadline(job, now, timings.intentSilence) },
         attempt: { in: timings.intentSilence },
@@ -58,7 +67,7 @@ export const intend: Rule<'intend'> = (state, { claim, output_shape }, { now, ti
 }
 
 /** A failed preparation is not an attempt: it is retried, and a failure of upstream counts for the whole account. */
-export const notPrepared: Rule<'not_prepared'> = (state, { error, health, pause }, { now, timings }) => {
+export const notPrepared: Rule<'not_prepared'> = (state, { error, health, pause, account }, { now, timings }) => {
   const { job } = state
   if (!waitsForIntent(state)) return ignored('no_news')
   if (error !== null)
@@ -66,7 +75,12 @@ export const notPrepared: Rule<'not_prepared'> = (state, { error, health, pause 
   const wait = Math.max(pause?.for ?? 0, ageBased(now - job.start_since, timings.retryEffect))
   return commit(
     {},
-    { due: { job: { in: withinStart(job, now, wait) } }, ...(pause ? { pause } : {}), ...(health ? { health } : {}) },
+    {
+      due: { job: { in: withinStart(job, now, wait) } },
+      ...(account === undefined ? {} : { account }),
+      ...(pause ? { pause } : {}),
+      ...(health ? { health } : {}),
+    },
   )
 }
 
@@ -215,16 +229,22 @@ function undecidable(state: JobState, record: AttemptRecord, context: Transition
  * An intent that Redis lost while its POST was in flight, and whose outcome its author does not know. The attempt is
  * recorded again, with the present time. The next attempt waits until its outcome is decided.
  */
-export const forgotten: Rule<'forgotten'> = (state, { attempt, reason }, context) => {
+export const forgotten: Rule<'forgotten'> = (state, { attempt, reason, account = state.job.account }, context) => {
   const { job } = state
   if (!waitsForIntent(state) || attempt !== job.attempt + 1) return ignored('no_news')
   return commit(
-    { ...(job.phase === 'queued' ? { phase: 'unknown' } : {}), attempt, submitted_at: NOW, prediction_id: null },
+    {
+      ...(job.phase === 'queued' ? { phase: 'unknown' } : {}),
+      ...inAccount(job, account, context),
+      attempt,
+      submitted_at: NOW,
+      prediction_id: null,
+    },
     {
       attempt: {
         n: attempt,
         changes: {
-          account: job.account,
+          account,
           state: 'unknown',
           claim: RECOVERED,
           intended_at: NOW,

@@ -85,9 +85,9 @@ const giveUpOutput: Rule<'cancel'> = ({ job }, { gives_up_output }) =>
     : ignored('storing')
 
 /** The owned prediction has no more news; another prediction with our token is an orphan. */
-const observedWhileStoring: Rule<'observed'> = (state, { attempt, prediction }, { now }) => {
-  const record = attemptOf(state, attempt)
-  return record && record.prediction_id !== prediction.id ? orphan(state, record, prediction, now) : ignored('storing')
+const observedWhileStoring: Rule<'observed'> = (state, event, { now }) => {
+  const record = attemptOf(state, event.attempt)
+  return record && record.prediction_id !== event.prediction.id ? orphan(state, record, event, now) : ignored('storing')
 }
 
 /** Default rules: the event is old news, or a mistake of the caller. */

@@ -17,6 +17,7 @@ import {
   commit,
   failed,
   ignored,
+  inAccount,
   NOW,
   stopped,
   type AttemptChanges,
@@ -42,12 +43,14 @@ import { runFacts } from './run-facts.ts'
 
 /** Rules of what upstream reports about predictions, from any source. */
 
-export const cancelEffect = (attempt: number, predictionId: string, now: number): Work => ({
+/** `account`: where the prediction is, if that is not the account of the attempt. */
+export const cancelEffect = (attempt: number, predictionId: string, now: number, account?: string): Work => ({
   v: 1,
   kind: 'cancel',
   attempt,
   prediction_id: predictionId,
   requested_at: now,
+  ...(account === undefined ? {} : { account }),
 })
 
 export const cancelsOf = (state: JobState, attempt: number, predictionId: string): string[] =>
@@ -56,17 +59,23 @@ export const cancelsOf = (state: JobState, attempt: number, predictionId: string
     .map(effectKey)
 
 /** A prediction with our token that no attempt owns: recorded, canceled upstream, counted. */
-export function orphan(state: JobState, record: AttemptRecord, prediction: Prediction, now: number): Decision {
+export function orphan(
+  state: JobState,
+  record: AttemptRecord,
+  { prediction, account }: { prediction: Prediction; account?: string },
+  now: number,
+): Decision {
   if (record.orphans.includes(prediction.id)) {
     const settled = isTerminal(prediction.status) ? cancelsOf(state, record.n, prediction.id) : []
     return settled.length > 0 ? commit({}, { effects: { add: [], remove: settled } }) : ignored('no_news')
   }
+  const elsewhere = account === record.account ? undefined : account
   return commit(
     {},
     {
       attempt: { n: record.n, changes: { orphans: [...record.orphans, prediction.id] } },
       effects: {
-        add: isTerminal(prediction.status) ? [] : [cancelEffect(record.n, prediction.id, now)],
+        add: isTerminal(prediction.status) ? [] : [cancelEffect(record.n, prediction.id, now, elsewhere)],
         remove: [],
       },
       orphans: 1,
@@ -109,18 +118,24 @@ export const observed: Rule<'observed'> = (state, event, context) => {
   const record = attemptOf(state, event.attempt)
   if (record === undefined) return ignored('unknown_attempt')
   if (record.prediction_id !== null && record.prediction_id !== prediction.id)
-    return orphan(state, record, prediction, context.now)
+    return orphan(state, record, event, context.now)
   if (record.state === 'closed')
-    return record.prediction_id === null ? orphan(state, record, prediction, context.now) : ignored('no_news')
+    return record.prediction_id === null ? orphan(state, record, event, context.now) : ignored('no_news')
 
   const adopts = record.prediction_id === null
+  const { account = record.account } = event
   const attempt: AttemptChanges = {
     ...(adopts ? { prediction_id: prediction.id, state: 'open', outcome: null } : {}),
+    ...(adopts && account !== record.account ? { account } : {}),
     ...(event.webhook_id === undefined ? {} : { webhook_id: event.webhook_id }),
     ...(record.missing_since === null ? {} : { missing_since: null }),
   }
   const before: JobRecord = adopts ? { ...job, prediction_created_at: null, started_at: null } : job
-  const seen: JobChanges = { prediction_id: prediction.id, ...predictionTimes(before, prediction) }
+  const seen: JobChanges = {
+    prediction_id: prediction.id,
+    ...(adopts ? inAccount(job, account, context) : {}),
+    ...predictionTimes(before, prediction),
+  }
   const health = adopts ? wellBy(record, context) : {}
 
   if (isTerminal(prediction.status)) {
@@ -175,8 +190,9 @@ export const recovered: Rule<'observed'> = (state, event, context) => {
   const { job } = state
   const n = event.attempt
   if (n !== job.attempt + 1) return ignored('unknown_attempt')
+  const { account = job.account } = event
   const intent: AttemptChanges = {
-    account: job.account,
+    account,
     state: 'intended',
     claim: RECOVERED,
     intended_at: event.prediction.created_at ?? context.now,
@@ -184,6 +200,7 @@ export const recovered: Rule<'observed'> = (state, event, context) => {
   }
   const lost: AttemptRecord = {
     ...newAttempt(n),
+    account,
     claim: RECOVERED,
     intended_at: event.prediction.created_at ?? context.now,
   }

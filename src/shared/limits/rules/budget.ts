@@ -7,6 +7,15 @@ export interface Rate {
 /** A rate as it is shown: three digits. */
 export const shownRate = (perMinute: number): number => Number(perMinute.toPrecision(3))
 
+/** The budgets of creates of the accounts, by name. */
+export type AccountRates = Readonly<Record<string, Rate>>
+
+export function rateOf(rates: AccountRates, account: string): Rate {
+  const rate = rates[account]
+  if (rate === undefined) throw new Error(`the account ${account} is not configured`)
+  return rate
+}
+
 /** µs between two tokens */
 export const intervalOf = ({ perMinute }: Rate): number => 60_000_000 / perMinute
 
