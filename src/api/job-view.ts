@@ -69,7 +69,6 @@ const CONDITION_WORDS: Partial<Record<ConditionName, Words>> = {
 }
 
 const CROWD_WORDS: Record<Crowd, string> = {
-  preset_limit: 'This preset is at its concurrency limit.',
   sequence: 'It starts when the earlier jobs of its batch have ended.',
   max_spend: 'The rest of the batch budget is held for jobs in progress.',
 }
@@ -78,6 +77,14 @@ const budgetWords = ({ perMinute, ceiling }: { perMinute: number; ceiling: numbe
   perMinute < ceiling
     ? `Waiting for the create budget. Replicate limits it to ${shownRate(perMinute)} predictions per minute at present, instead of ${ceiling}.`
     : `Waiting for the create budget of ${ceiling} predictions per minute.`
+
+/** A limit of jobs in flight, by its scope. */
+function limitWords(scope: string): Words {
+  if (scope.startsWith('preset:')) return { reason: 'preset_limit', detail: 'This preset is at its concurrency limit.' }
+  if (scope.startsWith('tenant:'))
+    return { reason: 'concurrency', detail: 'As many jobs of this tenant are in flight as its limit allows.' }
+  return { reason: 'concurrency', detail: `As many jobs of ${scope} are in flight as its limit allows.` }
+}
 
 /** First come those that a reader looks for. */
 const SHOWN = [...new Set([...(['id', 'status', 'phase'] as const), ...fieldsWith('shown')])]
@@ -105,7 +112,10 @@ export function createJobView({ links, lasting, keep, stopBound }: JobViewOption
         detail: waiting.wait?.detail ?? 'The output files are being copied.',
         until: timeOrNull(waiting.wait?.until ?? null),
       }
-    const { crowd, pause, condition, wait, rate } = waiting
+    if (waiting.for === 'start')
+      return { reason: 'scheduled', detail: 'It starts at the time that was submitted.', until: time(waiting.at) }
+    const { crowd, blocked, pause, condition, wait, rate } = waiting
+    if (blocked !== null) return { ...limitWords(blocked), until: null }
     if (crowd) return { reason: crowd, detail: CROWD_WORDS[crowd], until: null }
     if (pause) return { reason: pause.reason, detail: PAUSE_WORDS[pause.reason], until: timeOrNull(pause.until) }
     const words = condition && CONDITION_WORDS[condition]
@@ -167,6 +177,7 @@ export function createJobView({ links, lasting, keep, stopBound }: JobViewOption
       cost: costOf(job),
       waiting_for: waitingFor(waiting),
       keep: keepWords(keepOf(job, keep)),
+      not_before: timeOrNull(job.not_before),
       created_at: time(job.created_at),
       updated_at: time(job.updated_at),
       submitted_at: timeOrNull(job.submitted_at),

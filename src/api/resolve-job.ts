@@ -163,6 +163,7 @@ export function createResolveJob({
         input,
         metadata,
         user,
+        ...turnOf(request),
         ...policiesOf(RAW_POLICIES, request),
         output_shape: shape,
         key_pattern: null,
@@ -234,6 +235,7 @@ export function createResolveJob({
         input,
         metadata: request.metadata,
         user: request.user ?? null,
+        ...turnOf(request),
         ...policiesOf(preset.policies, isLenient ? allowedPolicies(preset, request) : request),
         output_shape: stated ?? ofModel,
         ...(stated === null || ofModel === null ? {} : { output_is_list: ofModel === 'text' }),
@@ -273,7 +275,14 @@ const targetOf = ({ model, version }: Preset): Target => ({
 
 /** The policies of a job: those of its request, and those of its preset where the request sets none; without retention. */
 function policiesOf(
-  { overrides: _overrides, keep: _keep, ...policies }: Policies,
+  {
+    overrides: _overrides,
+    keep: _keep,
+    concurrency: _all,
+    per_tenant: _each,
+    in_flight_limit: _old,
+    ...policies
+  }: Policies,
   request: Pick<JobRequest, (typeof POLICY_NAMES)[number]>,
 ) {
   const { keep: _own, ...asked } = pick(request, POLICY_NAMES)
@@ -296,3 +305,9 @@ const refusedPolicies = ({ policies }: Preset, request: JobRequest): FieldError[
     code: 'not_allowed',
     detail: 'The preset sets this.',
   }))
+
+/** When the job may start, and before which others. */
+const turnOf = (request: JobRequest): Pick<NewJob, 'priority' | 'not_before'> => ({
+  priority: request.priority ?? 'interactive',
+  not_before: request.not_before ?? null,
+})

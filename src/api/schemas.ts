@@ -5,7 +5,7 @@ import { append } from '../shared/values/append.ts'
 import { ServiceError, type FieldError } from '../shared/errors/service-error.ts'
 import { BATCH_ID, JOB_ID } from '../shared/jobs/rules/ids.ts'
 import type { JobFilter, Label } from '../shared/jobs/rules/job-filter.ts'
-import { jobStatus, type Status } from '../shared/jobs/rules/job.ts'
+import { jobStatus, priority, type Status } from '../shared/jobs/rules/job.ts'
 import { MAX_INPUT_BYTES, MAX_SHORT_BYTES, shortened } from '../shared/jobs/rules/long-input.ts'
 import { TENANT_ID } from '../shared/tenants/rules/tenant.ts'
 import { pageQuery } from '../shared/values/page-query.ts'
@@ -55,7 +55,14 @@ const user = z.string().min(1).max(200)
 
 const presetName = z.string().regex(PRESET_NAME, { error: 'Expected the name of a preset.' }).optional()
 
-/** The fields of a job request, each checked alone. */
+/** ms */
+const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text))
+const LONGEST_AHEAD_DAYS = 30
+const startTime = time.refine((at) => at <= Date.now() + LONGEST_AHEAD_DAYS * 86_400_000, {
+  error: `At most ${LONGEST_AHEAD_DAYS} days ahead.`,
+  params: { code: 'too_far_ahead' },
+})
+
 export const jobRequestFields = z.strictObject({
   preset: presetName.describe('The name of a preset, which sets the model and the fields that a job may set.'),
   model: ownerName
@@ -87,6 +94,14 @@ export const jobRequestFields = z.strictObject({
     .describe(
       'Where notifications of this job are sent, signed with the secret of the tenant. Not for jobs of a batch, which have the webhook of their batch.',
     ),
+  priority: priority
+    .optional()
+    .describe(
+      'Class in the queue: `interactive`, or `batch`, the default for jobs of a batch. Each tenth job is a `batch` job while both wait.',
+    ),
+  not_before: startTime
+    .optional()
+    .describe('The job does not start before this time, at most 30 days ahead. `start_within` begins then.'),
   ...requestPolicySchemas,
 })
 
@@ -152,9 +167,6 @@ const linksQuery = z
 const METADATA = 'metadata.'
 /** Limit of the fields of metadata that one list may name. */
 const MAX_METADATA_FILTERS = 5
-
-/** ms */
-const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text))
 
 const listFields = pageQuery(JOB_ID, 'jobs').extend({
   status: jobStatus.optional().describe('Only jobs with this status.'),

@@ -2,7 +2,7 @@ import { CONDITIONS, type ConditionName } from '../shared/conditions/rules/condi
 import type { Conditions } from '../shared/conditions/conditions.ts'
 import { attemptOf, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { JobWait, JobWaits } from '../shared/jobs/job-waits.ts'
-import type { CreateRate, CreateRates, CreationPause, Crowds, JobLoader, Pause } from '../shared/jobs/ports.ts'
+import type { CreateRate, CreateRates, CreationPause, Crowds, JobLine, JobLoader, Pause } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
 import type { Crowd } from '../shared/jobs/rules/sharing.ts'
 
@@ -11,9 +11,12 @@ export type Waiting =
   | { for: 'outcome' }
   | { for: 'stop'; since: number }
   | { for: 'store'; wait: JobWait | null }
+  | { for: 'start'; at: number }
   | {
       for: 'turn'
       crowd: Crowd | null
+      /** The scope whose limit or pause holds the job up. */
+      blocked: string | null
       pause: Pause | null
       condition: ConditionName | null
       wait: JobWait | null
@@ -22,7 +25,7 @@ export type Waiting =
   | null
 
 export interface WaitingDependencies {
-  store: JobLoader & CreationPause & CreateRates & Pick<Crowds, 'crowdOf'>
+  store: JobLoader & CreationPause & CreateRates & Pick<Crowds, 'crowdOf'> & Pick<JobLine, 'blockedBy'>
   account: string
   conditions: Pick<Conditions, 'all'>
   waits: Pick<JobWaits, 'of'>
@@ -34,15 +37,17 @@ const stopsJobs = (name: ConditionName): boolean => CONDITIONS[name].stopsCreati
 /** Reason why a job waits, from its record, the account's pauses and the deployment's conditions. */
 export function createWaiting({ store, account, conditions, waits }: WaitingDependencies) {
   async function turnOf(job: JobRecord, isNew: boolean): Promise<Waiting> {
-    const [crowd, pause, lasting, wait, { perMinute, ceiling }] = await Promise.all([
+    if (job.not_before !== null && job.not_before > Date.now()) return { for: 'start', at: job.not_before }
+    const [crowd, blocked, pause, lasting, wait, { perMinute, ceiling }] = await Promise.all([
       isNew ? null : store.crowdOf(job),
+      isNew ? null : store.blockedBy(job),
       store.pause(account),
       conditions.all(),
       isNew ? null : waits.of(job.id),
       store.createRate(account),
     ])
     const condition = lasting.find(({ name }) => stopsJobs(name))?.name ?? null
-    return { for: 'turn', crowd, pause, condition, wait, rate: { perMinute, ceiling } }
+    return { for: 'turn', crowd, blocked, pause, condition, wait, rate: { perMinute, ceiling } }
   }
 
   /** During a resubmission the newest attempt decides whether the job waits. */

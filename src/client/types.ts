@@ -51,6 +51,13 @@ export interface JobRequest {
    */
   webhook?: JobWebhook | undefined
   /**
+   * Class in the queue: `interactive`, or `batch`, the default for jobs of a batch. Each tenth job is a `batch`
+   * job while both wait.
+   */
+  priority?: Priority | undefined
+  /** The job does not start before this time, at most 30 days ahead. `start_within` begins then. */
+  not_before?: string | undefined
+  /**
    * Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or 600.
    * From 5 to 1800.
    */
@@ -93,6 +100,9 @@ export interface JobWebhook {
     | ('job.started' | 'job.succeeded' | 'job.failed' | 'job.canceled' | 'artifact.at_risk' | 'job.progress')[]
     | undefined
 }
+
+/** Class in the queue: `interactive` jobs come first, but each tenth job is a `batch` job while both wait. */
+export type Priority = 'interactive' | 'batch'
 
 export type WebhookEvent = 'start' | 'output' | 'logs' | 'completed'
 
@@ -143,6 +153,7 @@ export interface Job {
   timeout: number
   /** Seconds. */
   start_within: number
+  priority: Priority
   /** Reaction if it remains unknown whether a create request arrived. */
   on_unknown: 'fail' | 'retry'
   /** Whether output files are copied, or stay only at Replicate, for an hour. */
@@ -178,6 +189,8 @@ export interface Job {
   cost: JobCost | null
   waiting_for: WaitingFor | null
   keep: JobKeep
+  /** Time before which the job does not start; null: none was submitted. */
+  not_before: string | null
   /** Only with `?include=history`: the newest 100 entries, oldest first. */
   history?: HistoryEntry[]
   created_at: string
@@ -301,11 +314,12 @@ export interface WaitingFor {
  * `budget`: the rate limit of the account. `rate_limited`: Replicate responded with 429. `upstream`: Replicate is
  * failing or unreachable. `account`: Replicate rejects the token or the credit. `webhook`: Replicate rejects the
  * webhook URL of this service (`PUBLIC_URL`). `storage`: files cannot be stored. `outcome`: it is unknown whether
- * a create request arrived. `preset_limit`: the preset is at its concurrency limit. `sequence`: earlier jobs of
- * the batch come first. `max_spend`: the spending limit of the batch is held for other jobs. `files`: input files
- * are being uploaded to Replicate. `copy`: outputs are being copied. `stop`: Replicate has not confirmed the
- * cancellation. `recovery`: Redis is being compared with Replicate before creation resumes. `redis`: Redis is
- * unavailable. `worker`: no worker is running.
+ * a create request arrived. `scheduled`: it may not start before the time that was submitted. `preset_limit`: the
+ * preset is at its concurrency limit. `concurrency`: the tenant, model or deployment is at its limit of jobs in
+ * flight. `sequence`: earlier jobs of the batch come first. `max_spend`: the spending limit of the batch is held
+ * for other jobs. `files`: input files are being uploaded to Replicate. `copy`: outputs are being copied. `stop`:
+ * Replicate has not confirmed the cancellation. `recovery`: Redis is being compared with Replicate before
+ * creation resumes. `redis`: Redis is unavailable. `worker`: no worker is running.
  */
 export type WaitingReason =
   | 'budget'
@@ -315,7 +329,9 @@ export type WaitingReason =
   | 'webhook'
   | 'storage'
   | 'outcome'
+  | 'scheduled'
   | 'preset_limit'
+  | 'concurrency'
   | 'sequence'
   | 'max_spend'
   | 'files'
@@ -553,6 +569,13 @@ export interface BatchItem {
    */
   webhook?: JobWebhook | undefined
   /**
+   * Class in the queue: `interactive`, or `batch`, the default for jobs of a batch. Each tenth job is a `batch`
+   * job while both wait.
+   */
+  priority?: Priority | undefined
+  /** The job does not start before this time, at most 30 days ahead. `start_within` begins then. */
+  not_before?: string | undefined
+  /**
    * Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or 600.
    * From 5 to 1800.
    */
@@ -749,8 +772,10 @@ export interface Preset {
   }
   /** Maximum number of resubmissions after failures of Replicate's platform. */
   resubmit_limit: number
-  /** Maximum number of its jobs in flight. */
-  in_flight_limit: number | null
+  /** Maximum number of its jobs in flight, of all tenants together; null: none. */
+  concurrency: number | null
+  /** Maximum number of its jobs in flight, of each tenant; null: none. */
+  per_tenant: number | null
   /** Whether a job that is canceled after its start is charged. */
   charge_canceled: boolean
   /** The policies that a job may set. */

@@ -83,6 +83,7 @@ import { loginLink, newLoginCode } from '../shared/tenants/login-codes.ts'
 import { createRedisLoginCodes } from '../shared/tenants/redis-login-codes.ts'
 import { createRedisSigningSecrets } from '../shared/tenants/redis-signing-secrets.ts'
 import { createTenantAdmin } from '../shared/tenants/tenant-admin.ts'
+import { presetLimits, statePresetLimits } from '../shared/limits/redis-preset-limits.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { createServeAgents } from './agents.ts'
 import { inputChecks } from './input-checks.ts'
@@ -114,6 +115,14 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     log,
   })
   scope.defer('catalogue', catalogue.stop)
+  const stateLimits = (): Promise<void> => statePresetLimits(redis, keys.limits, catalogue.list().map(presetLimits))
+  await stateLimits()
+  async function reload(): Promise<void> {
+    await catalogue.reload()
+    await stateLimits().catch((error: unknown) => {
+      log.error({ err: error }, 'could not write the limits of the presets to Redis; reload the presets again')
+    })
+  }
   const { conditions } = core
   const metrics = createMetrics({
     store,
@@ -384,7 +393,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     log,
   })
   const signInUrl = (origin: string): string | null => (firstCode === null ? null : loginLink(origin, firstCode))
-  return { app, reload: catalogue.reload, looks: [secretLook], signInUrl }
+  return { app, reload, looks: [secretLook], signInUrl }
 }
 
 /** Why the webhooks of some account cannot be verified; null: all can be. */

@@ -2,6 +2,7 @@ import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { effectKey } from '../shared/jobs/rules/job.ts'
 import type { Doorbells, JobLine } from '../shared/jobs/ports.ts'
+import type { Place } from '../shared/jobs/rules/place.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import {
   ADOPT,
@@ -54,7 +55,7 @@ export async function closeQueues(queues: Queues): Promise<void> {
 
 export function createDoorbells(queues: Queues, line: Pick<JobLine, 'joinLine'>): Doorbells {
   /** Jobs that come while a ring is under way, which the next ring is for. */
-  let next: { jobs: Set<string>; rung: PromiseWithResolvers<void> } | undefined
+  let next: { places: Map<string, Place>; rung: PromiseWithResolvers<void> } | undefined
   let isRinging = false
 
   /**
@@ -67,8 +68,8 @@ export function createDoorbells(queues: Queues, line: Pick<JobLine, 'joinLine'>)
     for (let ring = next; ring; ring = next) {
       next = undefined
       try {
-        const { claims, length } = await line.joinLine([...ring.jobs])
-        if (length > 0) await queues.submit.add('line', { v: 2 }, { ...ONCE, jobId: doorbellId.line(claims) })
+        const { claims, waiting } = await line.joinLine([...ring.places.values()])
+        if (waiting > 0) await queues.submit.add('line', { v: 2 }, { ...ONCE, jobId: doorbellId.line(claims) })
         ring.rung.resolve()
       } catch (error) {
         ring.rung.reject(error)
@@ -77,17 +78,17 @@ export function createDoorbells(queues: Queues, line: Pick<JobLine, 'joinLine'>)
     isRinging = false
   }
 
-  function ringFor(jobs: readonly string[]): Promise<void> {
+  function ringFor(places: readonly Place[]): Promise<void> {
     if (next === undefined) {
-      next = { jobs: new Set(), rung: Promise.withResolvers() }
+      next = { places: new Map(), rung: Promise.withResolvers() }
       if (!isRinging) setImmediate(() => void (isRinging || ringAll()))
     }
-    for (const job of jobs) next.jobs.add(job)
+    for (const place of places) next.places.set(place.job, place)
     return next.rung.promise
   }
 
   return {
-    submit: (...jobs) => ringFor(jobs),
+    submit: (...places) => ringFor(places),
     line: () => ringFor([]),
     async poll(job, attempt, soon) {
       const priority = soon ? PRIORITY.expiring : PRIORITY.poll

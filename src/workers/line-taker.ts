@@ -2,13 +2,24 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { dueJob } from '../shared/jobs/record/due-member.ts'
 import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
 import type { Doorbells, DueTimes, JobLine } from '../shared/jobs/ports.ts'
+import type { Place } from '../shared/jobs/rules/place.ts'
 import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { Logger } from '../shared/process/logger.ts'
 
+/** What the line learns of a job in hand. */
+export interface InHand {
+  /** The lease of this process on the job; absent: none. */
+  lease?: string
+  /** Whether the job waits for its intent. It does not while its files are uploaded, or once its request may be sent. */
+  waits(isWaiting: boolean): void
+  /** The budget has no token for `waitMs`; 0: it had one at once. */
+  limited(waitMs: number): void
+}
+
 export interface LineTakerOptions {
-  store: Pick<JobLine, 'claimLine'> & DueTimes
+  store: Pick<JobLine, 'claimLine' | 'renewLeases' | 'lease'> & DueTimes
   doorbells: Pick<Doorbells, 'submit' | 'line'>
-  submit: (job: string, stopping: AbortSignal) => Promise<void>
+  submit: (job: string, stopping: AbortSignal, inHand: InHand) => Promise<void>
   /** Jobs at the same time. */
   atOnce: number
   timings: Timings
@@ -16,36 +27,74 @@ export interface LineTakerOptions {
   stopping: AbortSignal
 }
 
+/** Time for which the jobs that wait for a token may wait, ms: a job that comes later may be of a tenant whose turn is next. */
+const AHEAD_MS = 500
+
 /**
- * Takes jobs from the line: as many as this process has room for, until the line is empty. A taken job has a lease in the
- * due index, so a job of a killed process comes back into the line by the sweep.
+ * Takes jobs from the line: as many as this process has room for, until the line is empty. A taken job has a lease, which is
+ * renewed, so a job of a killed process comes back into the line by the sweep.
+ *
+ * Jobs that wait for a token of the budget are no longer in the order, so only as many are taken as get one soon.
  */
 export function createLineTaker({ store, doorbells, submit, atOnce, timings, log, stopping }: LineTakerOptions) {
-  const inHand = new Map<string, Promise<void>>()
-  const again = new Set<string>()
-  /** The end of the next job, or of the process. */
-  let ended = Promise.withResolvers<void>()
-  stopping.addEventListener('abort', () => ended.resolve())
+  /** `place`: null for a doorbell of an earlier release. */
+  const inHand = new Map<string, { place: Place | null; done: Promise<void> }>()
+  const again = new Map<string, Place | null>()
+  const waiting = new Set<string>()
+  /** Jobs that may wait for a token. */
+  let ahead = atOnce
+  /** A job has ended, or waits no more, or the process ends. */
+  let moved = Promise.withResolvers<void>()
+  stopping.addEventListener('abort', () => moved.resolve())
+
+  const renewal = setInterval(() => {
+    const leased = [...inHand].flatMap(([id, { place }]) => (place ? [id] : []))
+    store.renewLeases(leased).catch((error: unknown) => {
+      log.debug({ err: error }, 'could not renew the leases of jobs in hand')
+    })
+  }, timings.dueLease / 3)
+  renewal.unref()
+
+  const room = (): number => Math.min(atOnce - inHand.size, ahead - waiting.size)
+
+  function move(): void {
+    moved.resolve()
+    moved = Promise.withResolvers()
+  }
 
   async function untilRoom(): Promise<void> {
-    while (inHand.size >= atOnce && !stopping.aborted) await ended.promise
+    while (room() <= 0 && !stopping.aborted) await moved.promise
     // Jobs that end in the same turn make room together.
     await nextTurn()
     stopping.throwIfAborted()
   }
 
-  async function handle(id: string): Promise<void> {
+  const seenOf = (id: string, isLeased: boolean): InHand => ({
+    ...(isLeased ? { lease: store.lease } : {}),
+    waits(isWaiting) {
+      if (isWaiting) waiting.add(id)
+      else if (waiting.delete(id)) move()
+    },
+    limited(waitMs) {
+      ahead = waitMs > 0 ? Math.min(atOnce, Math.max(1, Math.floor(AHEAD_MS / waitMs))) : Math.min(atOnce, ahead * 2)
+    },
+  })
+
+  async function handle(id: string, place: Place | null): Promise<void> {
+    waiting.add(id)
     try {
-      await submit(id, stopping)
+      await submit(id, stopping, seenOf(id, place !== null))
     } catch (error) {
-      await giveBack(id, error).catch((failure: unknown) => {
+      await giveBack(id, place, error).catch((failure: unknown) => {
         log.warn({ err: failure, job: id }, 'could not put a job back in line; the sweep does it when its lease ends')
       })
+    } finally {
+      waiting.delete(id)
     }
   }
 
-  async function giveBack(id: string, error: unknown): Promise<void> {
-    if (stopping.aborted) return doorbells.submit(id)
+  async function giveBack(id: string, place: Place | null, error: unknown): Promise<void> {
+    if (stopping.aborted) return place === null ? undefined : doorbells.submit(place)
     // The sweep leaves it to a worker of the newer release.
     if (error instanceof NewerRecordError) return store.rearm(dueJob(id), timings.sweepInterval)
     log.warn(
@@ -58,17 +107,19 @@ export function createLineTaker({ store, doorbells, submit, atOnce, timings, log
    * A job that comes back into line while it is in hand is handled again afterwards: what it waited for may have happened
    * after this process had looked.
    */
-  async function handleAll(id: string): Promise<void> {
-    do await handle(id)
-    while (again.delete(id))
+  async function handleAll(id: string, place: Place | null): Promise<void> {
+    await handle(id, place)
+    for (let next = again.get(id); next !== undefined; next = again.get(id)) {
+      again.delete(id)
+      await handle(id, next)
+    }
     inHand.delete(id)
-    ended.resolve()
-    ended = Promise.withResolvers()
+    move()
   }
 
-  function begin(id: string): void {
-    if (inHand.has(id)) again.add(id)
-    else inHand.set(id, handleAll(id))
+  function begin(id: string, place: Place | null): void {
+    if (inHand.has(id)) again.set(id, place)
+    else inHand.set(id, { place, done: handleAll(id, place) })
   }
 
   return {
@@ -76,9 +127,9 @@ export function createLineTaker({ store, doorbells, submit, atOnce, timings, log
     async take(): Promise<void> {
       for (let isFirst = true; ; isFirst = false) {
         await untilRoom()
-        const { jobs, left } = await store.claimLine(atOnce - inHand.size, isFirst)
-        for (const id of jobs) begin(id)
-        if (left === 0) return
+        const { places, waiting: others } = await store.claimLine(room(), isFirst)
+        for (const place of places) begin(place.job, place)
+        if (others === 0) return
         if (isFirst) await doorbells.line()
       }
     },
@@ -86,12 +137,13 @@ export function createLineTaker({ store, doorbells, submit, atOnce, timings, log
     /** Serves a doorbell of an earlier release, which names one job. */
     async takeOne(id: string): Promise<void> {
       await untilRoom()
-      begin(id)
+      begin(id, null)
     },
 
     /** Resolves when no job is in hand. */
     async idle(): Promise<void> {
-      while (inHand.size > 0) await Promise.all(inHand.values())
+      while (inHand.size > 0) await Promise.all([...inHand.values()].map(({ done }) => done))
+      clearInterval(renewal)
     },
   }
 }

@@ -30,11 +30,11 @@ import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
 import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { DeadLetters, Doorbells, DueTimes, JobLine } from '../shared/jobs/ports.ts'
 import type { Logger } from '../shared/process/logger.ts'
-import { createLineTaker } from './line-taker.ts'
+import { createLineTaker, type InHand } from './line-taker.ts'
 import { removeBrokenDoorbell } from './broken-doorbell.ts'
 
 export interface Processors {
-  submit: (job: string, stopping: AbortSignal) => Promise<void>
+  submit: (job: string, stopping: AbortSignal, inHand: InHand) => Promise<void>
   sweep: (stopping: AbortSignal) => Promise<void>
   poll: (job: string, attempt: number, stopping: AbortSignal) => Promise<void>
   cancel: (job: string, effect: string, stopping: AbortSignal) => Promise<void>
@@ -62,7 +62,7 @@ export interface StartWorkersOptions {
   redis: Redis
   prefix: string
   queues: Queues
-  store: Pick<JobLine, 'claimLine'> & DueTimes & DeadLetters
+  store: Pick<JobLine, 'claimLine' | 'renewLeases' | 'lease'> & DueTimes & DeadLetters
   processors: Processors
   timings: Timings
   doorbells: Pick<Doorbells, 'submit' | 'line'>

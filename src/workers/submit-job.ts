@@ -28,6 +28,7 @@ import { isRedisTrouble } from '../shared/redis/trouble.ts'
 import type { ChooseAccount, ChosenAccount } from './choose-account.ts'
 import type { CreatesInFlight } from './creates-in-flight.ts'
 import { createFifoMutex, type FifoMutex } from './fifo-mutex.ts'
+import type { InHand } from './line-taker.ts'
 import type { PreparedInput, PrepareInput } from './prepare-input.ts'
 import type { RecoverIntents } from './recover-intents.ts'
 import { rejection } from './rejection.ts'
@@ -48,6 +49,9 @@ export interface SubmitDependencies {
   /** Monotonic, ms. */
   clock: () => number
 }
+
+/** A job that this process has no lease on. */
+const NOT_IN_LINE: InHand = { waits: () => undefined, limited: () => undefined }
 
 type Uncreated = Exclude<CreateOutcome, { kind: 'created' }>
 
@@ -117,7 +121,7 @@ export function createSubmitJob({
    * The input to send; null when the job has to wait for it, or needs no POST any more. It is prepared before the intent,
    * because uploads of files may take longer than a permit lasts.
    */
-  async function prepared(id: string, signal: AbortSignal): Promise<Wanted | null> {
+  async function prepared(id: string, signal: AbortSignal, inHand: InHand): Promise<Wanted | null> {
     const seen = await lifecycle.look(id)
     if (seen.state === null || !waitsForIntent(seen.state)) return null
     const chosen = await chooser.choose(seen.state)
@@ -125,7 +129,7 @@ export function createSubmitJob({
       await store.rearm(dueJob(id), timings.ringAgain.max)
       return null
     }
-    const wanted = await preparedFor(chosen, seen, seen.state.job, signal).catch((error: unknown) => {
+    const wanted = await preparedFor(chosen, seen, seen.state.job, signal, inHand).catch((error: unknown) => {
       chosen.leave()
       throw error
     })
@@ -138,17 +142,21 @@ export function createSubmitJob({
     seen: Seen,
     job: JobRecord,
     signal: AbortSignal,
+    inHand: InHand,
   ): Promise<Wanted | null> {
     const { id } = job
     const { account } = chosen
-    if (filesOf(job.input).size > 0) {
+    const hasFiles = filesOf(job.input).size > 0
+    if (hasFiles) {
       const rest = ((await store.pause(account))?.until ?? 0) - (await store.now())
       if (rest > 0) {
         await store.rearm(dueJob(id), rest)
         return null
       }
     }
+    if (hasFiles) inHand.waits(false)
     const result = await prepare(job, account, signal)
+    inHand.waits(true)
     if (result.kind === 'ready')
       return { ...result, chosen, seen, shape: job.output_shape === null ? await outputShapes(job) : null }
     const error = result.kind === 'impossible' ? result.error : null
@@ -163,12 +171,14 @@ export function createSubmitJob({
     ticket: number,
     { until, shape, seen, chosen }: Wanted,
     signal: AbortSignal,
+    inHand: InHand,
   ): Promise<Intended> {
     const { account, others } = chosen
     const target = { account, ...(others.length === 0 ? {} : { compared: others }) }
     /** Of another account: its list must be compared before this job may be created anywhere. */
     let closed: string | null = null
-    for (;;) {
+    const { lease } = inHand
+    for (let hasWaited = false; ;) {
       await mutexOf(account).yieldToEarlier(ticket)
       signal.throwIfAborted()
       if (Date.now() > until) return 'stale'
@@ -183,7 +193,13 @@ export function createSubmitJob({
             asked = clock()
             end()
             end = inFlight.begin()
-            return { type: 'intend', claim, ...target, ...(shape === null ? {} : { output_shape: shape }) }
+            return {
+              type: 'intend',
+              claim,
+              ...target,
+              ...(shape === null ? {} : { output_shape: shape }),
+              ...(lease === undefined ? {} : { lease }),
+            }
           },
           'worker',
           seen,
@@ -207,6 +223,7 @@ export function createSubmitJob({
         await delay(UNCONFIRMED_NAP_MS, undefined, { signal })
         return 'stale'
       }
+      if (result?.kind === 'applied' && !hasWaited) inHand.limited(0)
       if (result?.kind === 'applied') return { job: result.state.job, seen: result.seen, claim, asked, end }
       end()
       if (result === null) {
@@ -230,6 +247,8 @@ export function createSubmitJob({
         await store.rearm(dueJob(id), untilRungAgain(seen.state.job, await store.now(), timings))
       if (result.kind !== 'limited' && result.kind !== 'paused') return null
       if (result.kind === 'paused' && (await chooser.shouldMove(chosen))) return 'stale'
+      hasWaited = true
+      inHand.limited(result.waitMs)
       await delay(Math.min(result.waitMs, LONGEST_NAP_MS), undefined, { signal })
     }
   }
@@ -285,11 +304,17 @@ export function createSubmitJob({
     return { kind: 'not_created', refusal: { class: 'account', status, message } }
   }
 
-  async function intendInTurn(id: string, ticket: number, wanted: Wanted, signal: AbortSignal): Promise<Intended> {
+  async function intendInTurn(
+    id: string,
+    ticket: number,
+    wanted: Wanted,
+    signal: AbortSignal,
+    inHand: InHand,
+  ): Promise<Intended> {
     const mutex = mutexOf(wanted.chosen.account)
     await mutex.acquire(ticket)
     try {
-      return await intend(id, ticket, wanted, signal)
+      return await intend(id, ticket, wanted, signal, inHand)
     } finally {
       // The gate is open, or no job waits for it any more.
       for (const name of GATE_CONDITIONS) conditions.set(name, null)
@@ -298,14 +323,17 @@ export function createSubmitJob({
   }
 
   /** Returns true when the job is queued again and needs another POST. */
-  async function submitOnce(id: string, ticket: number, signal: AbortSignal): Promise<boolean> {
-    const wanted = await prepared(id, signal)
+  async function submitOnce(id: string, ticket: number, signal: AbortSignal, inHand: InHand): Promise<boolean> {
+    const wanted = await prepared(id, signal, inHand)
     if (wanted === null) return false
-    const permit = await intendInTurn(id, ticket, wanted, signal).finally(wanted.chosen.leave)
+    const permit = await intendInTurn(id, ticket, wanted, signal, inHand).finally(wanted.chosen.leave)
     if (permit === null || permit === 'stale') return permit === 'stale'
     if ('closed' in permit) return waitForOther(id, permit.closed, signal)
+    inHand.waits(false)
     try {
-      return await post(permit, wanted.input, signal)
+      const waitsAgain = await post(permit, wanted.input, signal)
+      // A job of the line is back there, at its old place.
+      return waitsAgain && inHand.lease === undefined
     } finally {
       permit.end()
     }
@@ -362,9 +390,9 @@ export function createSubmitJob({
     return result.kind === 'applied' && waitsForIntent(result.state)
   }
 
-  return async (id: string, signal: AbortSignal): Promise<void> => {
+  return async (id: string, signal: AbortSignal, inHand: InHand = NOT_IN_LINE): Promise<void> => {
     const ticket = ++tickets
-    while (await submitOnce(id, ticket, signal));
+    while (await submitOnce(id, ticket, signal, inHand));
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Batches } from '../shared/batches/batches.ts'
 import { mapLimited } from '../shared/values/concurrency.ts'
 import { untilNextTick } from '../shared/jobs/rules/next-tick.ts'
+import { untilReady } from '../shared/jobs/rules/deadlines.ts'
 import { attemptOf, effectKey, isFinal } from '../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { DueMember } from '../shared/jobs/record/due-member.ts'
@@ -20,7 +21,7 @@ interface OpenAttempt {
 }
 
 export interface SweepDependencies {
-  store: JobLoader & DueIndex & Pick<JobLine, 'keepInLine'>
+  store: JobLoader & DueIndex & Pick<JobLine, 'keepInLine' | 'wakeLanes'>
   lifecycle: Lifecycle
   doorbells: Doorbells
   cleanUp: () => Promise<void>
@@ -64,7 +65,7 @@ export function createSweep({
     if (isFinal(job.phase)) return store.dropDue(member)
     const next = untilNextTick(result.state, now, timings)
     // The doorbell is rung at the end of the sweep.
-    if (waitsForIntent(result.state)) await store.keepInLine(job.id, next)
+    if (waitsForIntent(result.state) && untilReady(job, now) === 0) await store.keepInLine(job, next)
     else await store.rearm(member, next)
   }
 
@@ -149,6 +150,7 @@ export function createSweep({
 
   return async (signal: AbortSignal): Promise<void> => {
     await takeDue(signal)
+    await store.wakeLanes()
     // For those that are in line again, and because a doorbell may have been lost.
     await doorbells.line()
     if (await notifications.isDue()) await doorbells.send()

@@ -1,3 +1,4 @@
+import { flightMember } from '../../src/shared/jobs/record/line-member.ts'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { AuditReport } from '../../src/shared/audit/audit.ts'
@@ -24,7 +25,7 @@ const PRICE = { per_run: 10 }
 async function acceptBatch(count: number): Promise<string> {
   const id = scene.batches.newBatchId()
   const request = { tenant: TENANT, in_sequence: false, stop_rate: null, max_spend: null, metadata: {}, retry_of: null }
-  const item = newJob(TENANT, PRICE, { in_flight_limit: 5 })
+  const item = newJob(TENANT, PRICE, { preset: 'picture' })
   await scene.batches.accept(
     request,
     id,
@@ -79,10 +80,18 @@ test('the audit leaves a draft alone that is not accepted yet, and does not coun
 test('what is damaged is found; what follows from the records is repaired', async () => {
   const { keys } = scene
   const [first = '', second = '', third = ''] = ids
-  const slots = keys.slots(TENANT, 'picture')
-  await redis.srem(slots, second)
-  await redis.sadd(slots, third, 'job_gone')
-  await redis.sadd(keys.slots(TENANT, 'another'), second)
+  const scope = 'preset:picture'
+  const member = (of: string, id: string): string => flightMember(of, id)
+  await redis.zrem(keys.flight, member(scope, second))
+  await redis.zadd(
+    keys.flight,
+    0,
+    member(scope, third),
+    0,
+    member(scope, 'job_gone'),
+    0,
+    member('preset:another', second),
+  )
   await redis.zrem(keys.due, `batch:${draft}`)
   await redis.zadd(keys.due, 1, 'batch:bat_gone')
   await redis.zadd(keys.retention, 1, 'bat_gone')
@@ -100,7 +109,8 @@ test('what is damaged is found; what follows from the records is repaired', asyn
   expect(await findings()).toEqual(curable)
   expect((await audit(true)).repaired).toHaveLength(curable.length)
   expect(await findings()).toEqual([])
-  expect((await redis.smembers(slots)).sort()).toEqual([second])
+  const held = await redis.zrange(keys.flight, `[${scope} `, `(${scope}!`, 'BYLEX')
+  expect(held).toEqual([member(scope, second)])
 
   await redis.hincrby(keys.batch(batch), 'queued', 1)
   await redis.hincrby(keys.batch(batch), 'held', -10)

@@ -13,7 +13,7 @@ let queues: Queues
 let doorbells: Doorbells
 beforeAll(() => {
   queues = createQueues(redis, `{${freshPrefix()}}:queue`, createLogger({ level: 'silent', readable: false }))
-  doorbells = createDoorbells(queues, { joinLine: () => Promise.resolve({ claims: 0, length: 0 }) })
+  doorbells = createDoorbells(queues, { joinLine: () => Promise.resolve({ claims: 0, waiting: 0 }) })
 })
 afterAll(async () => {
   await closeQueues(queues)

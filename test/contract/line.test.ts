@@ -2,6 +2,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ulid } from 'ulid'
 import { expect, test } from 'vitest'
 import { SUBMITS_AT_ONCE } from '../../src/queues/contracts.ts'
+import { parseLineMember } from '../../src/shared/jobs/record/line-member.ts'
+import type { JobStore } from '../../src/shared/jobs/ports.ts'
+import type { JobRecord } from '../../src/shared/jobs/rules/job.ts'
 import { createLifecycle } from '../../src/shared/jobs/lifecycle.ts'
 import { dueJob } from '../../src/shared/jobs/record/due-member.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
@@ -9,6 +12,7 @@ import type { Processors } from '../../src/workers/start-workers.ts'
 import { createSweep } from '../../src/workers/sweep.ts'
 import { dice } from '../chaos/seeded.ts'
 import { jobScene } from '../support/job-scene.ts'
+import { placed } from '../support/places.ts'
 import { queueScene } from '../support/queue-worker.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -19,6 +23,17 @@ import { noNotifications } from '../support/no-notifications.ts'
 const log = createLogger({ level: 'silent', readable: false })
 const nothing = (): Promise<void> => Promise.resolve()
 const newId = (): string => `job_${ulid()}`
+
+async function claimed(store: JobStore, limit: number): Promise<{ jobs: string[]; waiting: number }> {
+  const { places, waiting } = await store.claimLine(limit, true)
+  return { jobs: places.map(({ job }) => job), waiting }
+}
+
+async function recordOf(store: JobStore, id: string): Promise<JobRecord> {
+  const job = await store.read(id)
+  if (!job) throw new Error(`there is no job ${id}`)
+  return job
+}
 
 async function lineScene() {
   const scene = await jobScene(SHORT_TIMINGS)
@@ -36,31 +51,33 @@ test('one doorbell stands for all jobs that wait', async () => {
   const { doorbells, redis, keys, waiting } = await lineScene()
   const ids = Array.from({ length: 300 }, newId)
   for (let at = 0; at < ids.length; at += 100)
-    await Promise.all(ids.slice(at, at + 100).map((id) => doorbells.submit(id)))
+    await Promise.all(ids.slice(at, at + 100).map((id) => doorbells.submit(placed(id))))
   expect(await waiting()).toEqual({ waiting: 1, active: 0 })
   // The line is in the order of acceptance, and a job has one place.
-  await doorbells.submit(...ids)
-  expect(await redis.zrange(keys.line, '0', '-1')).toEqual(ids.toSorted())
+  await doorbells.submit(...ids.map((id) => placed(id)))
+  expect((await redis.zrange(keys.line, '0', '-1')).map((member) => parseLineMember(member).job)).toEqual(
+    ids.toSorted(),
+  )
 })
 
 test('a claim takes the first jobs under a lease, and puts off no earlier due time', async () => {
   const { store, accepted, redis, keys, timings } = await lineScene()
   const ids = [await accepted(), await accepted(), await accepted()].toSorted()
   const [first = '', second = ''] = ids
-  await store.joinLine(ids)
+  await store.joinLine(ids.map((id) => placed(id)))
   const soon = (await store.now()) + 50
   await redis.zadd(keys.due, String(soon), dueJob(second).member, String(soon + 3_600_000), dueJob(first).member)
   const before = await store.now()
-  expect(await store.claimLine(2, true)).toEqual({ jobs: [first, second], left: 1 })
+  expect(await claimed(store, 2)).toEqual({ jobs: [first, second], waiting: 1 })
   expect(Number(await redis.zscore(keys.due, dueJob(second).member))).toBe(soon)
   const lease = Number(await redis.zscore(keys.due, dueJob(first).member))
   expect(lease).toBeGreaterThanOrEqual(before + timings.dueLease)
   expect(lease).toBeLessThanOrEqual((await store.now()) + timings.dueLease)
   // A job that is not due any more, because it ended meanwhile, stays so.
   await redis.zrem(keys.due, dueJob(ids[2] ?? '').member)
-  expect(await store.claimLine(5, true)).toEqual({ jobs: [ids[2]], left: 0 })
+  expect(await claimed(store, 5)).toEqual({ jobs: [ids[2]], waiting: 0 })
   expect(await redis.zscore(keys.due, dueJob(ids[2] ?? '').member)).toBeNull()
-  expect(await store.claimLine(5, true)).toEqual({ jobs: [], left: 0 })
+  expect(await claimed(store, 5)).toEqual({ jobs: [], waiting: 0 })
 })
 
 test('a job that is put back in line is due late, and with its lease once a worker has taken it', async () => {
@@ -68,13 +85,13 @@ test('a job that is put back in line is due late, and with its lease once a work
   const id = await accepted()
   const dueIn = async (): Promise<number> =>
     Number(await redis.zscore(keys.due, dueJob(id).member)) - (await store.now())
-  await store.keepInLine(id, 1_800_000)
+  await store.keepInLine(await recordOf(store, id), 1_800_000)
   expect(await dueIn()).toBeGreaterThan(1_700_000)
-  expect(await store.claimLine(1, true)).toEqual({ jobs: [id], left: 0 })
+  expect(await claimed(store, 1)).toEqual({ jobs: [id], waiting: 0 })
   expect(await dueIn()).toBeLessThanOrEqual(timings.dueLease)
   // One that has ended meanwhile is not due again.
   await redis.zrem(keys.due, dueJob(id).member)
-  await store.keepInLine(id, 1_800_000)
+  await store.keepInLine(await recordOf(store, id), 1_800_000)
   expect(await redis.zscore(keys.due, dueJob(id).member)).toBeNull()
 })
 
@@ -91,7 +108,7 @@ test('every job that joins is taken once, while several workers take and others 
   for (let round = 0; round < 150; round++) {
     const ids = Array.from({ length: random.integer(1, 8) }, newId)
     joined.push(...ids)
-    await Promise.all(ids.map((id) => scene.doorbells.submit(id)))
+    await Promise.all(ids.map((id) => scene.doorbells.submit(placed(id))))
     // Sometimes the line is empty by then, and a doorbell is about to find that out.
     if (random.chance(0.3)) await waitFor('the line to be empty', () => served.length === joined.length)
   }
@@ -112,7 +129,7 @@ test('a worker takes as many as it can handle, and another one the rest', async 
     await held.promise
   })
   const ids = Array.from({ length: SUBMITS_AT_ONCE + 10 }, newId)
-  await scene.doorbells.submit(...ids)
+  await scene.doorbells.submit(...ids.map((id) => placed(id)))
   await waitFor('the first to be full', () => mine.length === SUBMITS_AT_ONCE)
   const others: string[] = []
   await scene.worker(async (id) => void others.push(id))
@@ -130,9 +147,9 @@ test('a job that comes back into line while its worker has it in hand is begun a
     await held.promise
   })
   const [first, second] = [newId(), newId()]
-  await scene.doorbells.submit(first)
+  await scene.doorbells.submit(placed(first))
   await waitFor('it to be begun', () => begun.length > 0)
-  await scene.doorbells.submit(first, second)
+  await scene.doorbells.submit(placed(first), placed(second))
   await waitFor('the other to be begun', () => begun.length > 1)
   expect(begun).toEqual([first, second])
   held.resolve()
@@ -148,7 +165,7 @@ test('a worker that stops puts what it has not done back in line, for the others
     await new Promise((_resolve, reject) => stopping.addEventListener('abort', () => reject(stopping.reason)))
   })
   const ids = Array.from({ length: SUBMITS_AT_ONCE + 5 }, newId)
-  await scene.doorbells.submit(...ids)
+  await scene.doorbells.submit(...ids.map((id) => placed(id)))
   await waitFor('it to be full', () => begun.length === SUBMITS_AT_ONCE)
   await first.stop()
   const served: string[] = []
@@ -167,7 +184,7 @@ test('a doorbell that was lost is rung again by the next sweep, and an empty lin
   const { signal } = new AbortController()
   await sweep(signal)
   expect(await waiting()).toEqual({ waiting: 0, active: 0 })
-  await store.joinLine([newId()])
+  await store.joinLine([placed(newId())])
   await sweep(signal)
   expect(await waiting()).toEqual({ waiting: 1, active: 0 })
 })

@@ -1,3 +1,5 @@
+import { parseLineMember } from '../../src/shared/jobs/record/line-member.ts'
+import { placed } from '../support/places.ts'
 import { expect, test } from 'vitest'
 import { dueAttempt, dueJob } from '../../src/shared/jobs/record/due-member.ts'
 import { createLifecycle } from '../../src/shared/jobs/lifecycle.ts'
@@ -89,7 +91,7 @@ test('the sweep leaves a newer record to another worker within a second, not unt
   })
   for (const id of [own, other]) await redis.zadd(keys.due, '1', dueJob(id).member)
   await sweep(signal)
-  expect(await redis.zrange(keys.line, '0', '-1')).toEqual([own])
+  expect((await redis.zrange(keys.line, '0', '-1')).map((member) => parseLineMember(member).job)).toEqual([own])
   const due = Number(await redis.zscore(keys.due, dueJob(other).member))
   expect(due - (await scene.store.now())).toBeLessThanOrEqual(timings.sweepInterval)
 })
@@ -112,11 +114,11 @@ test('a doorbell that one worker cannot serve is rung again for the others', asy
     // A job that a worker leaves is due again, and comes back into the line.
     async sweep() {
       const { members } = await scene.store.claimDue(10)
-      for (const member of members) if (member.kind === 'job') await doorbells.submit(member.job)
+      for (const member of members) if (member.kind === 'job') await doorbells.submit(placed(member.job))
     },
   })
   const id = await scene.accepted()
-  await doorbells.submit(id)
+  await doorbells.submit(placed(id))
   await doorbells.poll(id, 1, false)
   await doorbells.effect(id, { v: 1, kind: 'cancel', attempt: 1, prediction_id: 'p', requested_at: 0 })
   const times = { expires_at: Date.now(), give_up_at: Date.now() }

@@ -355,14 +355,15 @@ test('as many jobs of a tenant may wait as its limit says', async () => {
 
 test('a job keeps its slot while it is sent again, and no other takes it', async () => {
   const at = await scene()
-  const [one, other] = await Promise.all([1, 2].map(() => accepted(at, { preset: 'picture', in_flight_limit: 1 })))
+  const [one, other] = await Promise.all([1, 2].map(() => accepted(at, { preset: 'picture' })))
   if (!one || !other) throw new Error('no jobs')
   const intends = (id: string): Promise<CommitResult> => happen(at, id, { type: 'intend', claim: id })
+  await at.redis.hset(at.keys.limits, 'per_tenant preset:picture', '1')
   expect((await intends(one.job.id)).status).toBe('applied')
-  expect(await intends(other.job.id)).toMatchObject({ status: 'crowded', crowd: 'preset_limit' })
+  expect(await intends(other.job.id)).toMatchObject({ status: 'blocked', scope: `preset:picture@${one.job.tenant}` })
   const failed = prediction('failed', { id: one.job.id, error: '(code: PA)' })
   await happen(at, one.job.id, { type: 'observed', attempt: 1, prediction: failed })
-  expect((await intends(other.job.id)).status).toBe('crowded')
+  expect((await intends(other.job.id)).status).toBe('blocked')
   expect((await intends(one.job.id)).status).toBe('applied')
   await happen(at, one.job.id, { type: 'not_sent', attempt: 2, claim: one.job.id })
   await happen(at, one.job.id, { type: 'cancel' })
@@ -1454,6 +1455,8 @@ describe('the commit script', () => {
     hset_line: true,
     hset_paused: true,
     in_batch: true,
+    land: true,
+    leased: true,
     may_begin: true,
     may_store: true,
     mine: true,

@@ -7,7 +7,7 @@ import type { JobEvent } from '../../src/shared/jobs/rules/decision.ts'
 import { isFinal } from '../../src/shared/jobs/rules/job.ts'
 import { sameAgain, type NewJob } from '../../src/shared/jobs/rules/new-job.ts'
 import type { JobStore } from '../../src/shared/jobs/ports.ts'
-import { takesSlot } from '../../src/shared/jobs/rules/sharing.ts'
+import { isInFlight } from '../../src/shared/jobs/rules/sharing.ts'
 import { moneyScene, newJob, predictionOf, type MoneyScene } from '../support/money.ts'
 import { testRedisUrl } from '../support/redis.ts'
 import { openGate } from '../support/open-gate.ts'
@@ -157,7 +157,6 @@ describe('any interleaving', () => {
     const asked = newJob(tenant, one.price, {
       charge_canceled: one.charged,
       start_within: one.amount % 2 === 0 ? 86_400 : 0,
-      in_flight_limit: one.inFlight,
       resubmit_limit: 1,
     })
     switch (one.what) {
@@ -184,6 +183,7 @@ describe('any interleaving', () => {
           input: old.input ?? {},
           retry_of: old.id,
           keep: old.keep,
+          not_before: null,
         }
         return void (await lifecycle.accept(again, jobs.at(-1) ?? '', null))
       }
@@ -257,7 +257,7 @@ describe('any interleaving', () => {
           for (const kind of kinds) seen.add(kind.split(' ')[0] ?? '')
           for (const id of jobs) {
             const job = await scene.real.read(id)
-            if (job && takesSlot(job)) seen.add('slot')
+            if (job && isInFlight(job)) seen.add('slot')
             if (!job || !isFinal(job.phase) || !job.price) continue
             seen.add(job.phase)
             if (job.phase === 'canceled' && job.attempt > 0) seen.add('recalled')

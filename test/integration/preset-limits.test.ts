@@ -45,7 +45,7 @@ test('a preset with a limit never has more in flight, and lets the next one in w
   const spans = ended.map((job) => [Date.parse(job.submitted_at ?? ''), Date.parse(job.completed_at ?? '')] as const)
   for (const [begin] of spans)
     expect(spans.filter(([from, to]) => from <= begin && begin < to).length).toBeLessThanOrEqual(2)
-  expect(await service.redis.scard(service.keys.slots('default', 'narrow'))).toBe(0)
+  expect(await service.redis.zcard(service.keys.flight)).toBe(0)
 })
 
 test('outputs of a preset that copies nothing stay where Replicate has them', async () => {

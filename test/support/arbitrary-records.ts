@@ -1,3 +1,4 @@
+import { PRIORITIES } from '../../src/shared/jobs/rules/job.ts'
 import * as fc from 'fast-check'
 import { EVENT_TYPES } from '../../src/shared/notifications/rules/event-types.ts'
 import { OUTPUT_KINDS } from '../../src/shared/artifacts/rules/output-shape.ts'
@@ -87,6 +88,8 @@ export const jobs: fc.Arbitrary<JobRecord> = fc
     resubmit_limit: whole,
     store: fc.constantFrom(...STORE_POLICIES),
     in_flight_limit: orNull(whole),
+    priority: fc.constantFrom(...PRIORITIES),
+    not_before: orNull(whole),
     price: fc.constantFrom(null, { per_run: 1000, per_output: 5, expect: { outputs: { input: 'n', default: 1 } } }),
     charge_canceled: fc.boolean(),
     estimate: whole,

@@ -19,7 +19,8 @@ import {
 } from '../../src/shared/jobs/rules/job.ts'
 import { createJobKeys } from '../../src/shared/jobs/record/job-keys.ts'
 import { labelDigest, labelMember, labelMembers } from '../../src/shared/jobs/record/label-member.ts'
-import { takesSlot } from '../../src/shared/jobs/rules/sharing.ts'
+import { scopesOf } from '../../src/shared/jobs/rules/place.ts'
+import { isInFlight } from '../../src/shared/jobs/rules/sharing.ts'
 import { amountOf } from '../../src/shared/limits/rules/stored.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
 import { FIRST_KEEP } from '../../src/shared/jobs/rules/keep.ts'
@@ -61,7 +62,7 @@ function loadedFrom(state: JobState): LoadedJob {
       attempts.flatMap(({ n, prediction_id }) => (prediction_id ? [[prediction_id, `${job.id}:${n}`]] : [])),
     ),
     idempotency: job.idempotency === null ? null : job.id,
-    inSlot: takesSlot(job),
+    flight: isInFlight(job) ? scopesOf(job) : [],
     batchPlace: job.position,
     hasBatch: job.batch !== null,
     counted: amountOf(job.artifacts),
@@ -538,7 +539,7 @@ describe("upstream's books", () => {
 })
 
 describe('what a job shares', () => {
-  const limited = (phase: Phase): LoadedJob => loadedFrom(withJob(soundState(phase), { in_flight_limit: 2 }))
+  const limited = (phase: Phase): LoadedJob => loadedFrom(withJob(soundState(phase), { preset: 'picture' }))
 
   test.each(PHASES)('has no findings when it is sound and %s', (phase) => {
     expect(check(limited(phase))).toEqual([])
@@ -547,9 +548,10 @@ describe('what a job shares', () => {
   test('is a slot that it should not hold, or should', () => {
     for (const phase of PHASES) {
       const loaded = limited(phase)
-      expect(check({ ...loaded, inSlot: !loaded.inSlot })).toEqual([`slots_match ${JOB}`])
+      const scopes = scopesOf(loaded.state.job)
+      const flight = isInFlight(loaded.state.job) ? scopes.slice(1) : scopes.slice(0, 1)
+      expect(check({ ...loaded, flight })).toEqual([`slots_match ${JOB}`])
     }
-    expect(check({ ...loadedFrom(soundState('running')), inSlot: true })).toEqual([`slots_match ${JOB}`])
   })
 
   test('is its place in a batch, as long as the batch is there', () => {

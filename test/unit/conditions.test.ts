@@ -135,7 +135,15 @@ test('a job that a condition holds up does not say that it waits for its turn', 
   // Pauses are read where they are kept.
   const stopping = CONDITION_NAMES.filter((name) => CONDITIONS[name].stopsCreation && !name.startsWith('pause_'))
   const shown = stopping.map((condition) => {
-    const job = view(jobRecord('queued'), { for: 'turn', crowd: null, pause: null, condition, wait: null, rate })
+    const job = view(jobRecord('queued'), {
+      for: 'turn',
+      crowd: null,
+      blocked: null,
+      pause: null,
+      condition,
+      wait: null,
+      rate,
+    })
     return [condition, job.waiting_for?.reason]
   })
   expect(shown).toEqual([

@@ -1,4 +1,5 @@
 import * as fc from 'fast-check'
+import { scopesOf } from '../../src/shared/jobs/rules/place.ts'
 import { describe, expect, test } from 'vitest'
 import { CommitScriptInput } from '../../src/shared/jobs/commit/commit-script.ts'
 import { encodeConsequence } from '../../src/shared/jobs/commit/encode-consequence.ts'
@@ -63,7 +64,7 @@ const artifact: ArtifactRecord = {
 const FEATURES: fc.Arbitrary<Partial<JobRecord>> = fc.record({
   batch: fc.constantFrom(null, 'bat_1'),
   in_sequence: fc.boolean(),
-  in_flight_limit: fc.constantFrom(null, 3),
+  priority: fc.constantFrom('interactive', 'batch'),
   preset: fc.constantFrom(null, 'portrait'),
   price: fc.constantFrom<JobRecord['price']>(null, { per_run: 5, expect: {} }, { per_predict_second: 7, expect: {} }),
   estimate: fc.constantFrom(0, 9),
@@ -88,6 +89,7 @@ const STARTS: JobState[] = [
 /** Events that may concern attempt `n`, whose author holds `claim`. */
 const events = (n: number, claim: string, at: number): JobEvent[] => [
   { type: 'intend', claim: `claim-of-${n + 1}` },
+  { type: 'intend', claim: `claim-of-${n + 1}`, lease: 'lease' },
   { type: 'not_prepared', error: null, pause: { for: 1000, reason: 'upstream' }, health: 'fault' },
   { type: 'not_sent', attempt: n, claim },
   {
@@ -291,13 +293,13 @@ describe('completion', () => {
 
 describe('what jobs share', () => {
   const IN_FLIGHT: Phase[] = ['submitting', 'unknown', 'created', 'running', 'resubmitting', 'stopping', 'storing']
-  const flies = ({ job }: JobState): boolean => job.in_flight_limit !== null && IN_FLIGHT.includes(job.phase)
+  const flies = ({ job }: JobState): boolean => IN_FLIGHT.includes(job.phase)
 
-  test('a slot is taken and released exactly where a job with a limit begins and stops being in flight', () => {
+  test('a job counts as in flight, in all of its scopes, exactly from where it begins to where it ends', () => {
     each(({ before, after, all }) => {
-      const moves = only(all, 'slot').map(({ move }) => move)
+      const moves = only(all, 'in_flight').map(({ move, scopes }) => [move, scopes])
       if (flies(before) === flies(after)) expect(moves).toEqual([])
-      else expect(moves).toEqual([flies(after) ? 'take' : 'release'])
+      else expect(moves).toEqual([[flies(after) ? 'take' : 'release', scopesOf(after.job)]])
     })
   })
 
@@ -317,12 +319,13 @@ describe('what jobs share', () => {
 
   test('only an intent has conditions, besides the owner of a prediction', () => {
     each(({ before, decision, all }) => {
-      const { in_flight_limit, batch, in_sequence, attempt } = before.job
+      const { batch, in_sequence, attempt } = before.job
       const conditions = all.filter(({ kind }) => kind.startsWith('need_'))
       if (!decision.takesBudget) expect(conditions).toEqual([])
       else
         expect(kinds(conditions)).toEqual([
-          ...(in_flight_limit === null ? [] : ['need_slot']),
+          ...(decision.lease === undefined ? [] : ['need_lease']),
+          'need_room',
           ...(batch === null ? [] : [...(in_sequence ? ['need_turn'] : []), 'need_batch_budget']),
         ])
       for (const { isFirst } of only(all, 'need_batch_budget')) expect(isFirst).toBe(attempt === 0)
@@ -611,7 +614,8 @@ test('every kind is met, and written: a consequence is at least one operation', 
   ]
   const all: Record<Kind, true> = {
     own_prediction: true,
-    need_slot: true,
+    need_lease: true,
+    need_room: true,
     need_turn: true,
     need_batch_budget: true,
     job: true,
@@ -631,7 +635,9 @@ test('every kind is met, and written: a consequence is at least one operation', 
     copy_pending: true,
     clean_up: true,
     count: true,
-    slot: true,
+    in_flight: true,
+    line_left: true,
+    place_given_up: true,
     batch_committed: true,
     batch_status: true,
     batch_stopped: true,

@@ -178,7 +178,7 @@ describe('a folded record', () => {
     const ordered: ReadonlySet<string> = new Set(JOB_ORDER_2)
     const beside = ['v', 'id', 'rev', 'tenant', 'phase', 'partial', 'updated_at', 'key_id']
     const named = Object.keys(JOB_FIELDS).filter((name) => !ordered.has(name) && !beside.includes(name))
-    expect(named).toEqual(['input_bytes', 'user', 'cancel_after', 'output_is_list'])
+    expect(named).toEqual(['input_bytes', 'user', 'priority', 'not_before', 'cancel_after', 'output_is_list'])
   })
 
   test('is left alone where its format is newer, and an error of this record where it is broken', () => {

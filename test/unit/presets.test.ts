@@ -79,6 +79,8 @@ describe('a preset', () => {
         on_unknown: 'fail',
         store: 'copy',
         resubmit_limit: 2,
+        concurrency: null,
+        per_tenant: null,
         in_flight_limit: null,
         charge_canceled: false,
         keep: {},

@@ -67,7 +67,11 @@ export const preset = z
       })
       .describe('Retention of its jobs. Absent clocks have the value of the level above.'),
     resubmit_limit: z.int().describe("Maximum number of resubmissions after failures of Replicate's platform."),
-    in_flight_limit: z.int().nullable().describe('Maximum number of its jobs in flight.'),
+    concurrency: z
+      .int()
+      .nullable()
+      .describe('Maximum number of its jobs in flight, of all tenants together; null: none.'),
+    per_tenant: z.int().nullable().describe('Maximum number of its jobs in flight, of each tenant; null: none.'),
     charge_canceled: z.boolean().describe('Whether a job that is canceled after its start is charged.'),
     policy_overrides: z.array(policyName).describe('The policies that a job may set.'),
     run_time: z

@@ -16,6 +16,8 @@ export const JOB_EXAMPLE = {
   prediction_id: 'sbjt1mnmxgkb9rcnafk5esq75s',
   input: { prompt: 'a lighthouse at night', aspect_ratio: '16:9', num_outputs: 1 },
   input_truncated: false,
+  priority: 'interactive',
+  not_before: null,
   metadata: { page: 7 },
   user: '42',
   key_id: 'Gq1xZ8mPw2Lk',

@@ -15,7 +15,9 @@ const REASONS = {
   webhook: 'Replicate rejects the webhook URL of this service (`PUBLIC_URL`).',
   storage: 'files cannot be stored.',
   outcome: 'it is unknown whether a create request arrived.',
+  scheduled: 'it may not start before the time that was submitted.',
   preset_limit: 'the preset is at its concurrency limit.',
+  concurrency: 'the tenant, model or deployment is at its limit of jobs in flight.',
   sequence: 'earlier jobs of the batch come first.',
   max_spend: 'the spending limit of the batch is held for other jobs.',
   files: 'input files are being uploaded to Replicate.',
@@ -133,6 +135,7 @@ export const job = z
     cost: jobCost.nullable().describe('Micro-credits; null if the job has no price.'),
     waiting_for: waitingFor.nullable(),
     keep: jobKeep,
+    not_before: timeOrNull.describe('Time before which the job does not start; null: none was submitted.'),
     history: z
       .array(historyEntry)
       .exactOptional()

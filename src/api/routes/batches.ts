@@ -227,6 +227,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
           keep: kept,
           retry_of: job.id,
           named_as,
+          not_before: null,
         })
       }
       if (failed.length === 0) throw new ServiceError('not_retryable', 'Every job of the batch has succeeded.')
@@ -360,7 +361,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
 /** Merges an item over the defaults; the input field by field. */
 function withDefaults(item: JsonObject, defaults: JsonObject): JsonObject {
   const own = ['preset', 'model', 'version', 'deployment'].some((name) => item[name] !== undefined)
-  const { preset, model, version, deployment, ...shared } = defaults
+  const { preset, model, version, deployment, ...shared }: JsonObject = { priority: 'batch', ...defaults }
   const target = own ? {} : { preset, model, version, deployment }
   const input =
     isObject(shared.input) && (item.input === undefined || isObject(item.input))

@@ -167,7 +167,15 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     const places = retryPlaces()
     const named_as = await places.take(old)
     const kept = keepAgain(old.keep, keep, request.principal.keep)
-    const job = { ...sameAgain(old), ...same.target, input: same.input, keep: kept, retry_of: old.id, named_as }
+    const job = {
+      ...sameAgain(old),
+      ...same.target,
+      input: same.input,
+      keep: kept,
+      retry_of: old.id,
+      named_as,
+      not_before: null,
+    }
     const body = isPinned ? { job: old.id, pinned: true } : old.id
     return accept(request, job, { route: 'POST /v1/jobs/:id/retry', body }).catch(async (error: unknown) => {
       if (isRefusal(error)) await places.giveBack()

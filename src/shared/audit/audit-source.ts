@@ -45,7 +45,6 @@ export interface KeyNames {
   /** Batches that have more keys than their record, with these parts. */
   batchParts: Map<string, string[]>
   tenantBatches: string[]
-  slots: string[]
   /** Jobs whose files outlived their records. */
   keptFiles: Set<string>
   /** Tenants with an outbox. */

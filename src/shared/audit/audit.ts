@@ -16,7 +16,7 @@ import { checkInputs, checkUploads } from './check-inputs.ts'
 import { checkLabels } from './check-labels.ts'
 import { checkJob, ghost, type IndexMember, type LoadedJob } from './rules/check-job.ts'
 import { checkBudget, checkCounters, checkUpstream, type AttemptFacts } from './rules/check-upstream.ts'
-import { checkBatchMember, checkBatches, checkLedgers, checkSlots } from './check-shared-state.ts'
+import { checkBatchMember, checkBatches, checkLedgers, checkFlight } from './check-shared-state.ts'
 import { checkNotifications } from './check-notifications.ts'
 import { checkStored } from './check-stored.ts'
 import { compareFile } from './compare-file.ts'
@@ -346,7 +346,7 @@ function createWalk(options: AuditOptions, began: number) {
       const batches = await checkBatches(source, names, checks)
       problems.push(...batches.problems)
       skipped.push(...batches.skipped)
-      problems.push(...(await checkSlots(source, names.slots, checks)))
+      problems.push(...(await checkFlight(source, checks)))
       problems.push(...(await checkKeptFiles(names, { source, keys })))
       problems.push(...(await checkUploads(names, { source, keys, artifacts })))
       problems.push(...(await checkStored(source, keys)))

@@ -1,12 +1,12 @@
 import { verifyLedger, type LedgerSource } from '../credits/verify-ledger.ts'
-import { slotsOf } from '../jobs/record/job-keys.ts'
-import { takesSlot } from '../jobs/rules/sharing.ts'
+import { parseFlightMember } from '../jobs/record/line-member.ts'
+import { scopesOf } from '../jobs/rules/place.ts'
 import type { AuditSource, KeyNames } from './audit-source.ts'
 import { checkBatch } from './rules/check-batch.ts'
 import type { CheckOptions } from './rules/check-job.ts'
 import { problem, type Problem } from './rules/finding.ts'
 
-/** Checks state that jobs share: batches, slots of presets, ledgers of tenants. */
+/** Checks state that jobs share: batches, jobs in flight, ledgers of tenants. */
 
 /** Checks every batch against its jobs. `skipped`: ids of batches of a newer release. */
 export async function checkBatches(
@@ -44,23 +44,21 @@ export async function checkBatchMember(
   return [problem('index_member_exists', member, `${key}: the batch does not exist`, [['zrem', key, member]])]
 }
 
-/** Reports members of slot sets that are not jobs in flight of that preset. `checkJob` reports jobs without their slot. */
-export async function checkSlots(source: AuditSource, slots: string[], { keys }: CheckOptions): Promise<Problem[]> {
+/** Reports members of the index of jobs in flight that name no job of that scope. `checkJob` reports the others. */
+export async function checkFlight(source: AuditSource, { keys }: CheckOptions): Promise<Problem[]> {
   const problems: Problem[] = []
-  for (const key of slots)
-    for await (const page of source.members('set', key))
-      for (const id of page) {
-        const found = await source.load(id)
-        if (found.kind === 'newer' || found.kind === 'broken') continue
-        const job = found.kind === 'job' ? found.loaded.state.job : null
-        if (job && slotsOf(keys, job) === key && takesSlot(job)) continue
-        const rev = job ? String(job.rev) : ''
-        if (!(await source.holds('set', key, id)) || (await source.revision(id)) !== rev) continue
-        // `checkJob` reports a job in the set of its own preset.
-        if (job && slotsOf(keys, job) === key) continue
-        const why = job ? 'a job of another preset' : 'the job does not exist'
-        problems.push(problem('slots_match', id, `${key}: ${why}`, [['srem', key, id]], { job: id, rev }))
-      }
+  for await (const page of source.members('zset', keys.flight))
+    for (const member of page) {
+      const { scope, job: id } = parseFlightMember(member)
+      const found = await source.load(id)
+      if (found.kind === 'newer' || found.kind === 'broken') continue
+      const job = found.kind === 'job' ? found.loaded.state.job : null
+      if (job && scopesOf(job).includes(scope)) continue
+      const rev = job ? String(job.rev) : ''
+      if (!(await source.holds('zset', keys.flight, member)) || (await source.revision(id)) !== rev) continue
+      const why = job ? 'a job of another scope' : 'the job does not exist'
+      problems.push(problem('slots_match', id, `${scope}: ${why}`, [['zrem', keys.flight, member]], { job: id, rev }))
+    }
   return problems
 }
 

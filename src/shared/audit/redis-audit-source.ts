@@ -4,7 +4,9 @@ import { decodeBatch } from '../batches/batch-codec.ts'
 import { decodeUpload } from '../inputs/upload-codec.ts'
 import { attemptId, dueAttempt, dueBatch, dueEffect, dueJob } from '../jobs/record/due-member.ts'
 import { ABSENT_IN_JOB, effectKey, STATUSES, type JobState } from '../jobs/rules/job.ts'
-import { slotsOf, type JobKeys } from '../jobs/record/job-keys.ts'
+import type { JobKeys } from '../jobs/record/job-keys.ts'
+import { flightMember } from '../jobs/record/line-member.ts'
+import { scopesOf } from '../jobs/rules/place.ts'
 import { labelMembers } from '../jobs/record/label-member.ts'
 import {
   decodeAttempts,
@@ -131,7 +133,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       .zscore(keys.tenantJobs(job.tenant), job.id)
       .zscore(keys.retention, job.id)
       .get(keys.idempotency(job.idempotency ?? ''))
-      .sismember(slotsOf(keys, job), job.id)
+      .zmscore(keys.flight, ...scopesOf(job).map((scope) => flightMember(scope, job.id)))
       .hget(keys.batch(job.batch ?? ''), 'state')
       .zscore(keys.batchJobs(job.batch ?? ''), job.id)
       .hmget(keys.job(job.id), 'counted_bytes', 'counted_files')
@@ -164,7 +166,8 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
     const retention = take(score)
     const entry = take(text)
     const entryOf = entry === null ? null : entryTarget(entry)
-    const inSlot = take(z.number()) === 1
+    const held = take(z.array(score))
+    const flight = scopesOf(job).filter((_scope, i) => held[i] !== null)
     const batchState = take(text)
     const batchPlace = take(score)
     const [countedBytes, countedFiles] = take(counted)
@@ -177,7 +180,7 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
       inTenantIndex,
       retention,
       idempotency: entryOf?.kind === 'job' ? entryOf.id : null,
-      inSlot,
+      flight,
       batchPlace,
       hasBatch: batchState !== null,
       counted: { bytes: countedBytes, files: countedFiles },

@@ -3,6 +3,8 @@ import type { JobRecord } from '../jobs/rules/job.ts'
 import type { Doorbells, DueTimes, JobFinder, JobReader } from '../jobs/ports.ts'
 import type { Lifecycle } from '../jobs/lifecycle.ts'
 import { newRecord, type NewJob } from '../jobs/rules/new-job.ts'
+import { untilReady } from '../jobs/rules/deadlines.ts'
+import { placeOf } from '../jobs/rules/place.ts'
 import { mapLimited } from '../values/concurrency.ts'
 import type { Inputs, TakenFiles } from '../inputs/inputs.ts'
 import type { StoredBeyond } from '../limits/rules/stored.ts'
@@ -44,9 +46,9 @@ export function createBatches({
   const nextUlid = monotonicFactory()
 
   /** A lost doorbell only delays a job: every job of the batch is due soon. */
-  async function ring(ids: readonly string[]): Promise<void> {
+  async function ring(jobs: readonly JobRecord[]): Promise<void> {
     try {
-      await doorbells.submit(...ids)
+      await doorbells.submit(...jobs.map(placeOf))
     } catch (error) {
       log.warn({ err: error }, 'could not queue the jobs of a batch; the sweep queues them within seconds')
     }
@@ -91,10 +93,10 @@ export function createBatches({
         await inputs.release(records.map((record) => ({ id: record.id, input: record.input ?? {} })))
       switch (result.status) {
         case 'accepted': {
-          const ids = records.map((record) => record.id)
-          log.info({ batch: id, tenant: request.tenant, jobs: ids.length }, 'batch accepted')
+          log.info({ batch: id, tenant: request.tenant, jobs: records.length }, 'batch accepted')
           await lifecycle.ringFor(result.owed)
-          await ring(request.in_sequence ? ids.slice(0, 1) : ids)
+          const first = request.in_sequence ? records.slice(0, 1) : records
+          await ring(first.filter((record) => untilReady(record, Date.now()) === 0))
           return { kind: 'accepted', batch: result.batch }
         }
         case 'taken':

@@ -6,7 +6,7 @@ import { planAcceptance, planIdempotency, planRecord, type PlanOptions } from '.
 import { deleteRecord } from '../jobs/commit/record-plan.ts'
 import { CommitScriptInput, type CommitReply, type CommitRunner } from '../jobs/commit/commit-script.ts'
 import type { JobRecord } from '../jobs/rules/job.ts'
-import { BATCH_CROWDS } from '../jobs/rules/sharing.ts'
+import { CROWDS } from '../jobs/rules/sharing.ts'
 import type { BatchRecord } from './rules/batch.ts'
 import { decodeBatch, encodeBatch } from './batch-codec.ts'
 import type { BatchStore } from './ports.ts'
@@ -120,7 +120,7 @@ export function createRedisBatchStore(options: {
           .add('del', keys.batchJobs(batch.id))
           .add('del', keys.batchLive(batch.id))
           .add('del', keys.batch(batch.id))
-        for (const crowd of BATCH_CROWDS) input.add('del', keys.crowd(crowd, batch.id))
+        for (const crowd of CROWDS) input.add('del', keys.crowd(crowd, batch.id))
       }
       const current = await redis.hget(keys.batch(batch.id), 'rev')
       // Accepted in the meantime, or removed by another sweep.

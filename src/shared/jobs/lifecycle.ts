@@ -26,6 +26,8 @@ import {
   type WebhookSilence,
 } from './ports.ts'
 import { waitsForIntent } from './rules/submit.ts'
+import { placeOf } from './rules/place.ts'
+import { untilReady } from './rules/deadlines.ts'
 import { transition } from './rules/transitions.ts'
 import type { AcceptTerms } from './rules/acceptance.ts'
 
@@ -63,6 +65,10 @@ export type ApplyResult =
   | { kind: 'probing' }
   /** Other jobs must end first; when one does, the job's doorbell is rung. */
   | { kind: 'crowded' }
+  /** A limit of jobs in flight or a pause holds it up: it is in line again. */
+  | { kind: 'blocked'; scope: string }
+  /** Another worker may have it. */
+  | { kind: 'unleased' }
   /** Its batch lets no further job begin: the job is final. */
   | { kind: 'batch_stopped' }
   | { kind: 'taken'; holder: string }
@@ -114,7 +120,7 @@ export function createLifecycle({
     state: JobState,
     commit: Commit,
     cause: Cause,
-    owed: readonly Owed[],
+    { owed, woken }: { owed: readonly Owed[]; woken: number },
   ): Promise<void> {
     const { job } = state
     if (before.phase !== job.phase)
@@ -130,16 +136,21 @@ export function createLifecycle({
     if (commit.pause) log.info({ ...commit.pause, job: job.id }, 'a request of this job paused creation')
     // During a resubmission a job keeps its phase when an attempt creates nothing.
     const settled = job.phase !== before.phase || commit.attempt?.changes.state === 'closed'
-    if (settled && waitsForIntent(state)) await ring('submit', () => doorbells.submit(job.id))
-    if (left(before, job))
-      await ring('submit', async () => {
-        const jobs = await store.leaveCrowd(job)
-        if (jobs.length > 0) await doorbells.submit(...jobs)
-      })
+    if (settled && waitsForIntent(state)) await ring('submit', () => doorbells.submit(placeOf(job)))
+    else if (woken > 0) await ring('submit', () => doorbells.line())
+    if (job.batch !== null && left(before, job)) await ring('submit', () => ringForCrowd(job))
     await Promise.all([
       ringFor(owed),
       ...commit.effects.add.map((effect) => ring(effect.kind, () => doorbells.effect(job.id, effect))),
     ])
+  }
+
+  /** Puts those in line that waited for the job in its batch. */
+  async function ringForCrowd(job: JobRecord): Promise<void> {
+    const ids = await store.leaveCrowd(job)
+    const states = await Promise.all(ids.map(async (id) => (await store.load(id)).state))
+    const places = states.flatMap((state) => (state && waitsForIntent(state) ? [placeOf(state.job)] : []))
+    if (places.length > 0) await doorbells.submit(...places)
   }
 
   /** A webhook without news, because a poll was faster, still shows that webhooks arrive. */
@@ -205,7 +216,7 @@ export function createLifecycle({
       const result = await store.commit(state, decision, cause, commitId, known.commit)
       switch (result.status) {
         case 'applied':
-          await announce(state.job, result.state, decision, cause, result.owed)
+          await announce(state.job, result.state, decision, cause, result)
           return {
             kind: 'applied',
             state: result.state,
@@ -215,7 +226,7 @@ export function createLifecycle({
           const again = await look(id)
           if (again.state === null) return { kind: 'missing' }
           // What it owed is due soon.
-          await announce(state.job, again.state, decision, cause, [])
+          await announce(state.job, again.state, decision, cause, { owed: [], woken: 0 })
           return { kind: 'applied', state: again.state, seen: again }
         }
         case 'limited':
@@ -231,6 +242,11 @@ export function createLifecycle({
           await store.joinCrowd(state.job, result.crowd)
           isInCrowd = true
           break
+        case 'blocked':
+          await ring('submit', () => doorbells.submit(placeOf(state.job)))
+          return { kind: 'blocked', scope: result.scope }
+        case 'unleased':
+          return { kind: 'unleased' }
         case 'batch_stopped':
           await apply(id, { type: 'batch_stopped', reason: result.reason }, cause)
           return { kind: 'batch_stopped' }
@@ -282,7 +298,8 @@ export function createLifecycle({
       log.info({ job: id, tenant: job.tenant, model: job.model ?? job.version ?? job.deployment }, 'job queued')
       if (result.status === 'applied') void ringFor(result.owed)
       // Not awaited: the job is accepted, and due.
-      void ring('submit', () => doorbells.submit(id))
+      if (untilReady(accepted, accepted.created_at) === 0)
+        void ring('submit', () => doorbells.submit(placeOf(accepted)))
       return { kind: 'accepted', job: accepted }
     },
 
@@ -341,7 +358,7 @@ export function createLifecycle({
   }
 }
 
-/** Whether the change makes room for another job of the preset or batch. */
+/** Whether the change makes room for another job of the batch. */
 const left = (before: JobRecord, after: JobRecord): boolean =>
   before.phase !== after.phase && (isFinal(after.phase) || after.phase === 'queued')
 

@@ -6,6 +6,7 @@ import type { JobFilter } from './rules/job-filter.ts'
 import type { BatchStop, Commit, PauseReason } from './rules/decision.ts'
 import type { AcceptTerms } from './rules/acceptance.ts'
 import type { Answering, Claim } from './rules/answering.ts'
+import type { Place } from './rules/place.ts'
 import type { Crowd } from './rules/sharing.ts'
 import type { HistoryLine } from './rules/history.ts'
 import type { JobNotice, TenantNotice } from '../notifications/rules/notice.ts'
@@ -16,8 +17,8 @@ export type Owed = { job: string; notice: JobNotice } | { tenant: string; notice
 
 /** Result of a commit. */
 export type CommitResult =
-  /** `owed`: what somebody hears of. */
-  | { status: 'applied'; state: JobState; owed: readonly Owed[] }
+  /** `owed`: what somebody hears of. `woken`: number of lanes of waiting jobs that may go on. */
+  | { status: 'applied'; state: JobState; owed: readonly Owed[]; woken: number }
   /** The same commit was applied before: a reply was lost and the command was sent twice. */
   | { status: 'repeated' }
   /** Another commit was faster: load and decide again. */
@@ -31,6 +32,10 @@ export type CommitResult =
   | { status: 'probing' }
   /** Another job must end first. */
   | { status: 'crowded'; crowd: Crowd }
+  /** A limit of jobs in flight, or a pause, of this scope holds the job up. */
+  | { status: 'blocked'; scope: string }
+  /** This process has no lease on the job. */
+  | { status: 'unleased' }
   /** The batch of the job lets no further job begin. */
   | { status: 'batch_stopped'; reason: BatchStop }
   /** The tenant's queue has reached this limit. */
@@ -280,17 +285,25 @@ export interface StorageHealth {
   storageFailingFor(): Promise<number | null>
 }
 
-/** Jobs that wait for a worker, in order. */
+/** Jobs that wait for a worker, in order (docs/adr/0017-fair-order.md). */
 export interface JobLine {
-  /** Puts jobs in line for a worker. `claims`: the number of doorbells that have claimed jobs of the line so far. */
-  joinLine(jobs: readonly string[]): Promise<{ claims: number; length: number }>
-  /** Puts a job in line, or leaves it at its place; it is due in `inMs`, unless a worker takes it. */
-  keepInLine(job: string, inMs: number): Promise<void>
+  /** The name of the leases of this process. */
+  readonly lease: string
   /**
-   * Takes the first jobs of the line, under a lease. `left`: the number of jobs that remain. `isFirst`: the first claim of a
-   * doorbell.
+   * Puts jobs in line for a worker, at the places that they had. `claims`: the number of doorbells that have claimed jobs of the
+   * line so far. `waiting`: the number of tenants with jobs that may go on.
    */
-  claimLine(limit: number, isFirst: boolean): Promise<{ jobs: string[]; left: number }>
+  joinLine(places: readonly Place[]): Promise<{ claims: number; waiting: number }>
+  /** Puts a job in line that no worker has under a lease, or leaves it at its place; it is due in `inMs`. */
+  keepInLine(job: JobRecord, inMs: number): Promise<void>
+  /** Takes the next jobs, under a lease. `isFirst`: the first claim of a doorbell. */
+  claimLine(limit: number, isFirst: boolean): Promise<{ places: Place[]; waiting: number }>
+  /** The scope whose limit or pause holds the job up, if it was its turn otherwise. */
+  blockedBy(job: JobRecord): Promise<string | null>
+  /** Renews the leases that this process has on jobs. */
+  renewLeases(jobs: readonly string[]): Promise<void>
+  /** Puts jobs back in order that a limit or a pause held up, and no longer does. Returns how many kinds of jobs there are. */
+  wakeLanes(): Promise<number>
 }
 
 /** When something is due. */
@@ -396,7 +409,7 @@ export type DueEffect = Exclude<Effect, Carry>
 /** Rings doorbells, BullMQ jobs that carry only ids: a lost one costs time, never a job. */
 export interface Doorbells {
   /** Puts jobs in line, and rings once for all of them. */
-  submit(...jobs: string[]): Promise<void>
+  submit(...places: Place[]): Promise<void>
   /** Rings for what is in line. */
   line(): Promise<void>
   /** `soon`: upstream removes the prediction soon. */

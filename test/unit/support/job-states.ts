@@ -93,6 +93,8 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   key_pattern: null,
   named_as: null,
   in_flight_limit: null,
+  priority: 'interactive',
+  not_before: null,
   price: null,
   charge_canceled: false,
   estimate: 0,

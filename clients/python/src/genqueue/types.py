@@ -10,6 +10,9 @@ from typing import Any, Literal, TypedDict, Union
 #: Any JSON value.
 Json = Any
 
+#: Class in the queue: `interactive` jobs come first, but each tenth job is a `batch` job while both wait.
+Priority = Literal["interactive", "batch"]
+
 WebhookEvent = Literal["start", "output", "logs", "completed"]
 
 JobId = str
@@ -55,11 +58,12 @@ NotificationType = Literal[
 #: `budget`: the rate limit of the account. `rate_limited`: Replicate responded with 429. `upstream`: Replicate is
 #: failing or unreachable. `account`: Replicate rejects the token or the credit. `webhook`: Replicate rejects the
 #: webhook URL of this service (`PUBLIC_URL`). `storage`: files cannot be stored. `outcome`: it is unknown whether
-#: a create request arrived. `preset_limit`: the preset is at its concurrency limit. `sequence`: earlier jobs of
-#: the batch come first. `max_spend`: the spending limit of the batch is held for other jobs. `files`: input files
-#: are being uploaded to Replicate. `copy`: outputs are being copied. `stop`: Replicate has not confirmed the
-#: cancellation. `recovery`: Redis is being compared with Replicate before creation resumes. `redis`: Redis is
-#: unavailable. `worker`: no worker is running.
+#: a create request arrived. `scheduled`: it may not start before the time that was submitted. `preset_limit`: the
+#: preset is at its concurrency limit. `concurrency`: the tenant, model or deployment is at its limit of jobs in
+#: flight. `sequence`: earlier jobs of the batch come first. `max_spend`: the spending limit of the batch is held
+#: for other jobs. `files`: input files are being uploaded to Replicate. `copy`: outputs are being copied. `stop`:
+#: Replicate has not confirmed the cancellation. `recovery`: Redis is being compared with Replicate before
+#: creation resumes. `redis`: Redis is unavailable. `worker`: no worker is running.
 WaitingReason = Literal[
     "budget",
     "rate_limited",
@@ -68,7 +72,9 @@ WaitingReason = Literal[
     "webhook",
     "storage",
     "outcome",
+    "scheduled",
     "preset_limit",
+    "concurrency",
     "sequence",
     "max_spend",
     "files",
@@ -179,6 +185,11 @@ class JobRequest(_JobRequest, total=False):
     #: Where notifications of this job are sent, signed with the secret of the tenant. Not for jobs of a batch,
     #: which have the webhook of their batch.
     webhook: JobWebhook
+    #: Class in the queue: `interactive`, or `batch`, the default for jobs of a batch. Each tenth job is a `batch`
+    #: job while both wait.
+    priority: Priority
+    #: The job does not start before this time, at most 30 days ahead. `start_within` begins then.
+    not_before: str
     #: Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or 600.
     timeout: int
     #: Maximum seconds from acceptance to the creation of the prediction, without the time in which creation is
@@ -262,6 +273,7 @@ class _Job(TypedDict):
     timeout: int
     #: Seconds.
     start_within: int
+    priority: Priority
     #: Reaction if it remains unknown whether a create request arrived.
     on_unknown: Literal["fail", "retry"]
     #: Whether output files are copied, or stay only at Replicate, for an hour.
@@ -291,6 +303,8 @@ class _Job(TypedDict):
     cost: JobCost | None
     waiting_for: WaitingFor | None
     keep: JobKeep
+    #: Time before which the job does not start; null: none was submitted.
+    not_before: Time | None
     created_at: Time
     #: Time of the last change of the phase or of an attempt.
     updated_at: Time
@@ -496,6 +510,11 @@ class BatchItem(TypedDict, total=False):
     #: Where notifications of this job are sent, signed with the secret of the tenant. Not for jobs of a batch,
     #: which have the webhook of their batch.
     webhook: JobWebhook
+    #: Class in the queue: `interactive`, or `batch`, the default for jobs of a batch. Each tenth job is a `batch`
+    #: job while both wait.
+    priority: Priority
+    #: The job does not start before this time, at most 30 days ahead. `start_within` begins then.
+    not_before: str
     #: Maximum seconds from the creation of the prediction to its completion. Default: that of the preset, or 600.
     timeout: int
     #: Maximum seconds from acceptance to the creation of the prediction, without the time in which creation is
@@ -692,8 +711,10 @@ class Preset(TypedDict):
     keep: PresetKeep
     #: Maximum number of resubmissions after failures of Replicate's platform.
     resubmit_limit: int
-    #: Maximum number of its jobs in flight.
-    in_flight_limit: int | None
+    #: Maximum number of its jobs in flight, of all tenants together; null: none.
+    concurrency: int | None
+    #: Maximum number of its jobs in flight, of each tenant; null: none.
+    per_tenant: int | None
     #: Whether a job that is canceled after its start is charged.
     charge_canceled: bool
     #: The policies that a job may set.

@@ -14,9 +14,11 @@ import {
   type Status,
 } from '../../jobs/rules/job.ts'
 import { attemptId, dueAttempt, dueEffect, dueJob } from '../../jobs/record/due-member.ts'
-import { slotsOf, type JobKeys } from '../../jobs/record/job-keys.ts'
+import type { JobKeys } from '../../jobs/record/job-keys.ts'
+import { flightMember } from '../../jobs/record/line-member.ts'
 import { labelMembers } from '../../jobs/record/label-member.ts'
-import { takesSlot } from '../../jobs/rules/sharing.ts'
+import { scopesOf } from '../../jobs/rules/place.ts'
+import { isInFlight } from '../../jobs/rules/sharing.ts'
 import { isGivenUp } from '../../jobs/rules/submit.ts'
 import { endsOf, firstCleanUp, type DeploymentKeep } from '../../jobs/rules/keep.ts'
 import { amountOf, type StoredAmount } from '../../limits/rules/stored.ts'
@@ -48,8 +50,8 @@ export interface LoadedJob {
   owners: Map<string, string | null>
   /** The job that its idempotency entry names. */
   idempotency: string | null
-  /** Whether it holds a slot of its preset. */
-  inSlot: boolean
+  /** The scopes in which it counts as in flight. */
+  flight: string[]
   /** Its position in its batch; null: no batch, or the batch does not list it. */
   batchPlace: number | null
   /** Whether its batch exists; retention may remove the batch first. */
@@ -368,16 +370,20 @@ function checkIdempotency({ state, idempotency, now }: LoadedJob, { keep }: Chec
   return [say('idempotent', job.id, `its entry names ${idempotency ?? 'no job'}`)]
 }
 
-/** Checks state that jobs share: slots and batches. */
-function checkShares({ state, inSlot, batchPlace, hasBatch }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {
+/** Checks state that jobs share: what is in flight, and batches. */
+function checkShares({ state, flight, batchPlace, hasBatch }: LoadedJob, { keys }: CheckOptions, say: Say): Problem[] {
   const { job } = state
   const problems: Problem[] = []
-  if (takesSlot(job) !== inSlot)
+  const holds = isInFlight(job)
+  const wrong = scopesOf(job).filter((scope) => flight.includes(scope) !== holds)
+  for (const scope of wrong) {
+    const member = flightMember(scope, job.id)
     problems.push(
-      say('slots_match', job.id, inSlot ? `${job.phase}, but it holds a slot` : `${job.phase}, but it holds no slot`, [
-        [inSlot ? 'srem' : 'sadd', slotsOf(keys, job), job.id],
+      say('slots_match', job.id, `${job.phase}, but ${holds ? 'not in' : 'in'} flight for ${scope}`, [
+        holds ? ['zadd', keys.flight, '0', member] : ['zrem', keys.flight, member],
       ]),
     )
+  }
   if (job.batch !== null && hasBatch && job.position !== batchPlace)
     problems.push(
       say(

@@ -27,7 +27,7 @@ export const INVARIANTS = {
   artifact_stored: 'Every output of a succeeded job is stored with its recorded size and SHA-256.',
   input_kept:
     'Every long input is kept, and every file that an input names is kept with its recorded size and SHA-256, and lists the job as a user.',
-  slots_match: 'The jobs in flight of a preset, and nothing else, hold its slots.',
+  slots_match: 'The jobs in flight, and nothing else, count for limits of jobs in flight.',
   batch_counted: 'The counts and sums of a batch equal those of its jobs.',
   credit_adds_up: 'In every account granted = balance + held + captured, and a replay of its ledger gives the same.',
   hold_resolved_once: 'The hold of a job lasts until the job is final, and is then captured or released once.',

@@ -9,7 +9,6 @@ export const noKeyNames = (): KeyNames => ({
   batches: new Set(),
   batchParts: new Map(),
   tenantBatches: [],
-  slots: [],
   keptFiles: new Set(),
   notices: [],
   subscribers: new Set(),
@@ -30,7 +29,6 @@ export function sortKeyName(names: KeyNames, key: string, [kind, id = '', ...res
   else if (kind === 'tenant' && part === 'jobs') names.tenants.push({ key, tenant: id })
   else if (kind === 'tenant' && part === 'labels') names.labels.push({ key, tenant: id })
   else if (kind === 'tenant' && part === 'batches') names.tenantBatches.push(key)
-  else if (kind === 'tenant' && part === 'slots') names.slots.push(key)
   else if (kind === 'tenant' && part === 'notices') names.notices.push(id)
   else if (kind === 'tenant' && (part === 'endpoints' || part === 'subscribed')) names.subscribers.add(id)
   // The name of a destination may have colons.

@@ -61,6 +61,8 @@ export const requestPolicySchemas = {
 export const policyName = requestPolicies.keyof()
 export const POLICY_NAMES = policyName.options
 
+const inFlight = z.number().int().min(1).max(100_000).nullable().default(null)
+
 /** Policies of a preset's jobs; `overrides`: the ones that a job may set itself. */
 export const policiesSchema = z.strictObject({
   timeout: policySchemas.timeout.default(600),
@@ -72,8 +74,11 @@ export const policiesSchema = z.strictObject({
   keep: policySchemas.keep.default({}),
   /** Number of times that a prediction is recreated after a failure of the platform. */
   resubmit_limit: z.number().int().min(0).max(5).default(2),
-  /** Limit of jobs of the preset that are in flight at once. */
-  in_flight_limit: z.number().int().min(1).max(100_000).nullable().default(null),
+  /** Limits of jobs of the preset that are in flight at once: of all tenants together, and of each tenant. */
+  concurrency: inFlight,
+  per_tenant: inFlight,
+  /** The former name of `per_tenant`. */
+  in_flight_limit: inFlight,
   /** Whether a job that is canceled after its prediction started is charged. */
   charge_canceled: z.boolean().default(false),
   overrides: z

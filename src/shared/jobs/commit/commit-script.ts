@@ -1,4 +1,5 @@
 import type { Rate } from '../../limits/rules/budget.ts'
+import type { JobKeys } from '../record/job-keys.ts'
 import type { Status } from '../rules/job.ts'
 import type { BatchStop, Moment, PauseReason } from '../rules/decision.ts'
 import type { CommitResult, Owed } from '../ports.ts'
@@ -42,6 +43,19 @@ export interface CommitOperations {
   hset_line: [field: string, text: string]
   hset_paused: [field: string]
   in_batch: [live: KeyIndex, job: string, from: Status, to: Status]
+  land: [
+    line: KeyIndex,
+    lanes: KeyIndex,
+    heads: KeyIndex,
+    interactive: KeyIndex,
+    batch: KeyIndex,
+    shares: KeyIndex,
+    places: KeyIndex,
+    parked: KeyIndex,
+    job: string,
+    ...scopes: string[],
+  ]
+  leased: [job: string, lease: string]
   may_begin: [held: number, isFirst: 0 | 1]
   may_store: [tenants: KeyIndex, tenant: string, bytes: string, files: string]
   mine: [value: string]
@@ -58,7 +72,7 @@ export interface CommitOperations {
   ]
   pause: [ms: number, reason: PauseReason]
   probe_back: [claim: string]
-  room: [limit: number, member: string]
+  room: [limits: KeyIndex, pauses: KeyIndex, job: string, ...scopes: string[]]
   sadd: [member: string]
   set: [text: string]
   settle: [
@@ -120,6 +134,15 @@ export class CommitScriptInput {
     const [dueAt, heard] = [this.indexOf(due), this.indexOf(subscribed)]
     const text = JSON.stringify(owed.notice)
     return this.add('owe', outbox, dueAt, heard, type, own ? 1 : 0, when, field, text, Math.round(after), member)
+  }
+
+  /** A job in flight of these scopes has ended. */
+  land(keys: JobKeys, job: string, scopes: readonly string[]): this {
+    const [line, lanes, heads] = [this.indexOf(keys.line), this.indexOf(keys.lanes), this.indexOf(keys.laneHeads)]
+    const [interactive, batch] = [this.indexOf(keys.turns('interactive')), this.indexOf(keys.turns('batch'))]
+    const [shares, places, parked] = [this.indexOf(keys.shares), this.indexOf(keys.places), this.indexOf(keys.parked)]
+    const order = [line, lanes, heads, interactive, batch, shares, places, parked] as const
+    return this.add('land', keys.flight, ...order, job, ...scopes)
   }
 
   /** What a run of the script owed. */
@@ -187,6 +210,8 @@ export interface CommitReply {
   detail: string
   /** The fields of the rows that were owed. */
   owed: string[]
+  /** Number of lanes that may go on. */
+  woken: number
 }
 
 /** Runs commit.lua, for every store that writes with it. */

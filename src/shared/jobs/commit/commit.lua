@@ -22,7 +22,8 @@
               guards:  generation id account created other ... (of Redis's memory; the recovery gate of the account must be open,
                        and for a job that was created (ms) before the generation those of the others too)
                        deployment id (Redis must still hold it) | free (the key must not exist) | mine value (must not exist, or hold this value)
-                       below limit n (a sorted set has room for n more) | room limit member (a set has, or holds it)
+                       below limit n (a sorted set has room for n more) | leased job lease (of the places of jobs)
+                       room limits pauses job scope ... (of the jobs in flight: no limit or pause holds the job up)
                        first member (of a sorted set) | afford amount (of a credit account)
                        may_begin held first (a batch lets another job begin; first: the job has no attempt yet)
               may_store tenants tenant bytes files (of the hash of what tenants have stored: there is room for one more byte
@@ -30,7 +31,8 @@
               writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field ... | hincrby field n
                        set value | del | expire ms | zadd score member | zadd_in ms member ... | zrem member
                        zadd_all member ... (score 0) | zadd_from score member ... (rising by one)
-                       sadd member | srem member | xadd maxlen field value ... | hset_line field text
+                       sadd member | srem member | land line lanes heads i b shares places parked job scope ... (a job in flight of these
+                       scopes has ended, and makes room) | xadd maxlen field value ... | hset_line field text
                        hold ledger batch amount job ... | settle ledger spending batch kind held actual job batch label begun
                        count_stored tenant bytes files (what the job counts for its tenant from now on, instead of what it counted)
               owe due subscribed type own when field text after member (a row of an outbox and its member of the due index, if somebody
@@ -44,10 +46,12 @@
               `_in`: ms from this commit. `_line`: text prefixed with the time. `_paused`: the account's pause clock. An operation names further
               keys (ledger, spending, batch, live, tenants) by index; 0: none.
 
-  Output: { status, now ms, detail, owed } (owed: the fields of the rows that were owed, separated by blanks)
+  Output: { status, now ms, detail, owed, woken } (owed: the fields of the rows that were owed, separated by blanks; woken: the
+  number of lanes that may go on)
     applied (detail: the reading of `hset_paused`, or `<captured> <uncollected>` of `settle`) | repeated
     stale (detail: the revision found) | closed (the recovery gate) | lost (the deployment) | taken (detail: what the key holds) | too_late
-    full (detail: the limit) | crowded (detail: preset_limit, sequence or max_spend)
+    full (detail: the limit) | crowded (detail: sequence or max_spend) | blocked (detail: the scope whose limit or pause it is)
+    unleased (another worker may have the job)
     over_quota (detail: `<name of the limit> <limit> <usage>`) | short (detail: missing micro-credits) | batch_stopped (detail: why)
     limited | paused (detail: ms to wait)
     probing (half open: no create until GET /account succeeds, then one at a time)
@@ -63,9 +67,9 @@ local now = math.floor(now_us / 1000)
 local function whole(number)
   return string.format('%.0f', number + 0)
 end
-local owed = {}
+local owed, woken = {}, 0
 local function reply(status, detail)
-  return { status, whole(now), detail or '', table.concat(owed, ' ') }
+  return { status, whole(now), detail or '', table.concat(owed, ' '), woken }
 end
 
 -- The type of the key that each operation requires. `read`: the guard itself reads the key, and Redis refuses another type
@@ -74,8 +78,8 @@ local type_of = {
   hset = 'hash', hset_in = 'hash', hdel = 'hash', hset_paused = 'hash', hincrby = 'hash', hset_line = 'hash',
   set = 'any', del = 'any', expire = 'any',
   zadd = 'zset', zadd_in = 'zset', zrem = 'zset', zadd_all = 'zset', zadd_from = 'zset', batch_done = 'zset', crowd = 'zset',
-  sadd = 'set', srem = 'set', xadd = 'stream',
-  generation = 'read', deployment = 'read', free = 'any', mine = 'read', below = 'read', room = 'read', first = 'read',
+  sadd = 'set', srem = 'set', xadd = 'stream', land = 'zset',
+  generation = 'read', deployment = 'read', free = 'any', mine = 'read', below = 'read', room = 'read', leased = 'read', first = 'read',
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
   may_store = 'hash', count_stored = 'hash', owe = 'read',
   pause = 'hash', throttled = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
@@ -87,7 +91,8 @@ local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' 
 local least = {
   hset = 2, hset_in = 2, hdel = 1, hset_paused = 1, hincrby = 2, hset_line = 2, set = 1, del = 0, expire = 1,
   zadd = 2, zadd_in = 2, zrem = 1, zadd_all = 1, zadd_from = 2, batch_done = 2, crowd = 2, sadd = 1, srem = 1, xadd = 3,
-  generation = 3, deployment = 1, free = 0, mine = 1, below = 2, room = 2, first = 1, afford = 1, hold = 4, settle = 10,
+  generation = 3, deployment = 1, free = 0, mine = 1, below = 2, room = 4, leased = 2, land = 10, first = 1, afford = 1, hold = 4,
+  settle = 10,
   may_begin = 2, in_batch = 4, stop_batch = 1, may_store = 4, count_stored = 3, pause = 2, healthy = 0, fault = 4,
   probe_back = 1, throttled = 4, owe = 9,
 }
@@ -187,8 +192,33 @@ while at <= #ARGV do
   if name == 'below' and redis.call('ZCARD', key) + tonumber(ARGV[at + 4]) > tonumber(ARGV[at + 3]) then
     return reply('full', ARGV[at + 3])
   end
-  if name == 'room' and redis.call('SCARD', key) >= tonumber(ARGV[at + 3]) and redis.call('SISMEMBER', key, ARGV[at + 4]) == 0 then
-    return reply('crowded', 'preset_limit')
+  if name == 'leased' then
+    local place = redis.call('HGET', key, ARGV[at + 3])
+    if not place or string.match(place, '^%S+ (%S+)') ~= ARGV[at + 4] then
+      return reply('unleased')
+    end
+  end
+  if name == 'room' then
+    local order = { flight = key, limits = KEYS[tonumber(ARGV[at + 3])], pauses = KEYS[tonumber(ARGV[at + 4])] }
+    if not order.limits or not order.pauses then
+      return redis.error_reply('ERR commit: room is incomplete')
+    end
+    local blocked = blocking_scope(order, { unpack(ARGV, at + 6, at + 2 + count) }, ARGV[at + 5], {})
+    if blocked then
+      return reply('blocked', blocked)
+    end
+  end
+  if name == 'land' then
+    -- Without a parked lane nothing of the order changes.
+    local parked = type_found(KEYS[tonumber(ARGV[at + 10])])
+    if parked ~= 'none' then
+      for i, also in ipairs({ 'zset', 'zset', 'hash', 'zset', 'zset', 'hash', 'hash', 'zset' }) do
+        local found = type_found(KEYS[tonumber(ARGV[at + 2 + i])])
+        if found ~= 'none' and found ~= also then
+          return redis.error_reply('WRONGTYPE land beside a ' .. found)
+        end
+      end
+    end
   end
   if name == 'first' and redis.call('ZRANGE', key, '0', '0')[1] ~= ARGV[at + 3] then
     return reply('crowded', 'sequence')
@@ -465,6 +495,15 @@ while at <= #ARGV do
     end
   elseif name == 'zrem' then
     collect('ZREM', key, first)
+  elseif name == 'land' then
+    for i = at + 12, at + 2 + count do
+      collect('ZREM', key, ARGV[i] .. ' ' .. ARGV[at + 11])
+    end
+    local line, lanes, heads, interactive, batch, shares, places, parked = keys_at(unpack(ARGV, at + 3, at + 10))
+    local order = {
+      line = line, lanes = lanes, heads = heads, i = interactive, b = batch, shares = shares, places = places, parked = parked,
+    }
+    woken = woken + make_room(order, { unpack(ARGV, at + 12, at + 2 + count) })
   elseif name == 'sadd' then
     redis.call('SADD', key, first)
   elseif name == 'srem' then

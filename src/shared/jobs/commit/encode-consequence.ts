@@ -1,6 +1,7 @@
 import { attemptId, dueAttempt, dueEffect, dueJob, dueNotice, keptFilesMember } from '../record/due-member.ts'
-import { slotsOf, type JobKeys } from '../record/job-keys.ts'
+import type { JobKeys } from '../record/job-keys.ts'
 import { labelDigest, labelMember } from '../record/label-member.ts'
+import { flightMember, lineMember } from '../record/line-member.ts'
 import type { Consequence, Settlement } from '../rules/consequence.ts'
 import type { Moment } from '../rules/decision.ts'
 import { attemptOf, effectKey, type JobRecord, type JobState } from '../rules/job.ts'
@@ -32,8 +33,11 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
       input.add('mine', key, attemptId(id, one.attempt)).add('set', key, attemptId(id, one.attempt))
       return
     }
-    case 'need_slot':
-      input.add('room', slotsOf(keys, job), one.limit, id)
+    case 'need_lease':
+      input.add('leased', keys.places, id, one.lease)
+      return
+    case 'need_room':
+      input.add('room', keys.flight, input.indexOf(keys.limits), input.indexOf(keys.pauses), id, ...one.scopes)
       return
     case 'need_turn':
       input.add('first', keys.batchLive(one.batch), id)
@@ -123,8 +127,15 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
       input.add('hincrby', keys.counters, one.counter, one.by)
       return
 
-    case 'slot':
-      input.add(one.move === 'take' ? 'sadd' : 'srem', slotsOf(keys, job), id)
+    case 'in_flight':
+      if (one.move === 'take') input.add('zadd_all', keys.flight, ...one.scopes.map((scope) => flightMember(scope, id)))
+      else input.land(keys, id, one.scopes)
+      return
+    case 'line_left':
+      input.add('zrem', keys.line, lineMember(one.place))
+      return
+    case 'place_given_up':
+      input.add('hdel', keys.places, id)
       return
     case 'batch_committed':
       input.add('hincrby', keys.batch(one.batch), 'committed', one.held)

@@ -8,6 +8,7 @@ import type { CommitKind, CommitReply, CommitRunner, RedisClock } from './commit
 import { DEFAULT_ACCOUNT } from '../rules/job.ts'
 import { BATCH_STOPS } from '../rules/decision.ts'
 import type { Timings } from '../rules/timings.ts'
+import { ORDER_LUA } from '../indexes/line-keys.ts'
 import { DeploymentLostError, GateClosedError } from '../ports.ts'
 import { CROWDS } from '../rules/sharing.ts'
 
@@ -21,6 +22,7 @@ const includes = [
   lua('credits/credits.lua'),
   lua('batches/batches.lua'),
   STORED_LUA,
+  ORDER_LUA,
 ]
 
 /** New work is refused when Redis is full; completion, cancellation and clean-up continue. */
@@ -43,6 +45,8 @@ const replySchema = z.tuple([
     'paused',
     'probing',
     'crowded',
+    'blocked',
+    'unleased',
     'batch_stopped',
     'full',
     'over_quota',
@@ -52,6 +56,7 @@ const replySchema = z.tuple([
   z.coerce.number(),
   z.coerce.string(),
   z.string().transform((fields) => (fields === '' ? [] : fields.split(' '))),
+  z.number(),
 ])
 
 export function createCommitRunner(
@@ -100,12 +105,12 @@ export function createCommitRunner(
         generation.doubt()
         throw new GateClosedError('Redis does not know the script of intents', { cause: error })
       })
-      const [status, now, detail, owed] = replySchema.parse(reply)
+      const [status, now, detail, owed, woken] = replySchema.parse(reply)
       clock.observe(now)
       if (status === 'closed')
         throw new GateClosedError(`Generation ${generation.known()} is not open`, { account: detail })
       if (status === 'lost') throw new DeploymentLostError('Redis does not hold this deployment')
-      return { result: resultOf(status, detail), now, detail, owed }
+      return { result: resultOf(status, detail), now, detail, owed, woken }
     },
     allowIntents: (id, account) =>
       intent.load(redis, {
@@ -135,6 +140,8 @@ function resultOf(
       return { status, missing: Number(detail) }
     case 'crowded':
       return { status, crowd: z.enum(CROWDS).parse(detail) }
+    case 'blocked':
+      return { status, scope: detail }
     case 'batch_stopped':
       return { status, reason: z.enum(BATCH_STOPS).parse(detail) }
     default:

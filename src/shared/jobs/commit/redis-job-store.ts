@@ -11,12 +11,13 @@ import { accountOf, applyCommit } from '../rules/apply-commit.ts'
 import { settlementOf } from '../rules/commit-consequences.ts'
 import { effectKey, jsonObject, type JobRecord } from '../rules/job.ts'
 import { splitInput } from '../rules/long-input.ts'
-import { crowdKey, type JobKeys } from '../record/job-keys.ts'
+import type { JobKeys } from '../record/job-keys.ts'
 import type { JobStore } from '../ports.ts'
 import { commitOf, decodeAttempts, decodeEffects, decodeHistory, decodeJob } from '../record/record-codec.ts'
 import type { CommitRunner } from './commit-script.ts'
 import { createRedisCreationBreaker } from '../../limits/redis-creation-breaker.ts'
 import { createRedisDueIndex } from '../indexes/redis-due-index.ts'
+import { createRedisJobLine } from '../indexes/redis-job-line.ts'
 import { createRedisJobLists } from '../indexes/redis-job-lists.ts'
 import { createRedisPredictionIndex } from '../indexes/redis-prediction-index.ts'
 import { createRedisRunTimes } from '../indexes/redis-run-times.ts'
@@ -108,6 +109,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
   return {
     ...createRedisPredictionIndex(shared),
     ...createRedisDueIndex(shared),
+    ...createRedisJobLine(shared),
     ...createRedisRunTimes(shared),
     ...createRedisCreationBreaker(shared),
     load,
@@ -135,7 +137,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       const times = { created_at: now, updated_at: now, start_since: now, start_paused: Number(detail) }
       const { job: record } = splitInput(job)
       const state = { job: { ...record, rev: 1, ...times }, attempts: [], effects: [] }
-      return { status: 'applied', state, owed: input.owedBy({ owed }) }
+      return { status: 'applied', state, owed: input.owedBy({ owed }), woken: 0 }
     },
 
     async commit(state, commit, cause, commitId, basis = '') {
@@ -149,6 +151,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
         now,
         detail,
         owed: rows,
+        woken,
       } = await (commit.takesBudget
         ? run('intent', input, {
             ...head,
@@ -167,21 +170,26 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       const after = applyCommit(state, commit, now)
       const owed = input.owedBy({ owed: rows })
       const effects = [...after.effects, ...owed.flatMap((one) => ('job' in one ? one.notice : []))]
-      return { status: 'applied', state: { ...after, job: settled(state.job, after.job, now, detail), effects }, owed }
+      return {
+        status: 'applied',
+        state: { ...after, job: settled(state.job, after.job, now, detail), effects },
+        owed,
+        woken,
+      }
     },
 
     async joinCrowd(job, crowd) {
-      if (crowdsOf(job).includes(crowd)) await redis.zadd(crowdKey(keys, crowd, job), '0', job.id)
+      if (job.batch !== null) await redis.zadd(keys.crowd(crowd, job.batch), '0', job.id)
     },
 
     async crowdOf(job) {
       const crowds = crowdsOf(job)
-      const scores = await Promise.all(crowds.map((crowd) => redis.zscore(crowdKey(keys, crowd, job), job.id)))
+      const scores = await Promise.all(crowds.map((crowd) => redis.zscore(keys.crowd(crowd, job.batch ?? ''), job.id)))
       return crowds.find((_crowd, i) => scores[i] !== null) ?? null
     },
 
     async leaveCrowd(job) {
-      const popped = await Promise.all(crowdsOf(job).map((crowd) => redis.zpopmin(crowdKey(keys, crowd, job))))
+      const popped = await Promise.all(crowdsOf(job).map((crowd) => redis.zpopmin(keys.crowd(crowd, job.batch ?? ''))))
       return popped.flatMap(([id]) => (id === undefined ? [] : [id]))
     },
 

@@ -1,11 +1,21 @@
 --[[
-  Puts a job in line, or leaves it at its place, and sets when it is due again. In one step, because a worker that takes it from
-  then on sets the due time to the end of its lease.
+  Puts a job in line that no worker has under a lease, or leaves it at its place, and sets when it is due again. In one step, because
+  a worker that takes it from then on sets the due time to the end of its lease.
 
-  Input:   KEYS[1] the line (sorted set), KEYS[2] the due index (sorted set, score ms), ARGV[1] the job, ARGV[2] its member in the
-           due index, ARGV[3] ms until it is due
+  Input:   KEYS of the order (line-keys.ts), then the due index (sorted set, score ms), ARGV[1] the member of the line,
+           ARGV[2] the job, ARGV[3] the member of the due index, ARGV[4] ms until it is due, ARGV[5] the
+           longest lease, ms: a later end is from before the clock was set back
   Output:  1
 ]]
-redis.call('ZADD', KEYS[1], '0', ARGV[1])
-redis.call('ZADD', KEYS[2], 'XX', string.format('%.0f', clock_ms() + tonumber(ARGV[3])), ARGV[2])
+local at = order_keys(KEYS)
+local now = clock_ms()
+local due = now + tonumber(ARGV[4])
+local place = redis.call('HGET', at.places, ARGV[2])
+local lease, til = string.match(place or '', '^%S+ (%S+) (%d+)$')
+if lease and lease ~= '-' and tonumber(til) > now and tonumber(til) <= now + tonumber(ARGV[5]) then
+  due = math.min(due, tonumber(til))
+else
+  join_line(at, ARGV[1])
+end
+redis.call('ZADD', KEYS[13], 'XX', string.format('%.0f', due), ARGV[3])
 return 1

@@ -2,18 +2,15 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { clockLua } from '../../redis/clock.ts'
 import { loadScript } from '../../redis/script.ts'
-import { dueJob, parseDueMember } from '../record/due-member.ts'
+import { parseDueMember } from '../record/due-member.ts'
 import type { AccountRates } from '../../limits/rules/budget.ts'
 import type { JobKeys } from '../record/job-keys.ts'
-import type { DueIndex, JobLine, LastSweep, Retention } from '../ports.ts'
+import type { DueIndex, LastSweep, Retention } from '../ports.ts'
 import type { Timings } from '../rules/timings.ts'
 
 const lua = (name: string): URL => new URL(name, import.meta.url)
-const claimLine = loadScript(lua('claim-line.lua'), { flags: ['allow-oom'], includes: [clockLua] })
-const keepInLine = loadScript(lua('keep-in-line.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 const claimDue = loadScript(lua('claim-due.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 
-const claimedLine = z.tuple([z.number()], z.string())
 const claimed = z.array(z.string())
 
 export function createRedisDueIndex({
@@ -29,7 +26,7 @@ export function createRedisDueIndex({
   timings: Pick<Timings, 'dueLease'>
   /** Approximate time of Redis, ms. */
   now: () => number
-}): JobLine & DueIndex & LastSweep & Pick<Retention, 'claimRetention'> {
+}): DueIndex & LastSweep & Pick<Retention, 'claimRetention'> {
   /** Claims what is due in an index. */
   async function claim(index: string, limit: number): Promise<{ now: number; members: string[] }> {
     const names = [index, keys.swept, ...Object.keys(accounts).map(keys.account)]
@@ -40,25 +37,6 @@ export function createRedisDueIndex({
   }
 
   return {
-    async joinLine(jobs) {
-      const [, claims, length] = await Promise.all([
-        jobs.length === 0 ? 0 : redis.zadd(keys.line, ...jobs.flatMap((id) => ['0', id])),
-        redis.get(keys.lineClaims),
-        redis.zcard(keys.line),
-      ])
-      return { claims: Number(claims ?? 0), length }
-    },
-
-    async keepInLine(job, inMs) {
-      await keepInLine(redis, [keys.line, keys.due], [job, dueJob(job).member, String(Math.round(inMs))])
-    },
-
-    async claimLine(limit, isFirst) {
-      const args = [String(limit), String(timings.dueLease), isFirst ? '1' : '0']
-      const [left, ...jobs] = claimedLine.parse(await claimLine(redis, [keys.line, keys.lineClaims, keys.due], args))
-      return { jobs, left }
-    },
-
     async claimDue(limit) {
       const due = await claim(keys.due, limit)
       return { now: due.now, members: due.members.flatMap(parseDueMember) }

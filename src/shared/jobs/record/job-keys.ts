@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { JobRecord, Status } from '../rules/job.ts'
+import type { Priority, Status } from '../rules/job.ts'
 
 /** Every Redis key of a deployment, under one hash tag, so that one script may access all of them. */
 export function createJobKeys(prefix: string) {
@@ -26,8 +26,21 @@ export function createJobKeys(prefix: string) {
     notices: (tenant: string) => `${tag}:tenant:${tenant}:notices`,
     /** sorted set: `job:<id>`, `attempt:<id>:<n>`, `effect:<id>:<key>`, `owed:<tenant>:<id>` by due time, ms */
     due: `${tag}:due`,
-    /** sorted set, all scores 0: jobs that wait for a worker, by acceptance (ids are ULIDs) */
+    /** The jobs that wait for a worker, and whose turn is next: explained in indexes/order.lua. */
     line: `${tag}:line`,
+    lanes: `${tag}:line:lanes`,
+    laneHeads: `${tag}:line:heads`,
+    turns: (priority: Priority) => `${tag}:line:turns:${priority}`,
+    shares: `${tag}:line:shares`,
+    places: `${tag}:line:places`,
+    parked: `${tag}:line:parked`,
+    costs: `${tag}:line:costs`,
+    /** sorted set, all scores 0: `<scope> <job>` of each job in flight (rules/place.ts) */
+    flight: `${tag}:flight`,
+    /** hash: limits of jobs in flight and weights of tenants, by scope (indexes/order.lua) */
+    limits: `${tag}:limits`,
+    /** hash: scope -> JSON, why an operator paused it */
+    pauses: `${tag}:pauses`,
     /** string: number of doorbells that have claimed jobs of the line; names the next one (claim-line.lua) */
     lineClaims: `${tag}:line:claims`,
     /** sorted set: each final job, completed batch and `files:<job>` by the time of its next clean-up, ms */
@@ -77,10 +90,8 @@ export function createJobKeys(prefix: string) {
     /** sorted set: its jobs that are not final, by position */
     batchLive: (id: string) => `${tag}:batch:${id}:live`,
     tenantBatches: (tenant: string) => `${tag}:tenant:${tenant}:batches`,
-    /** set (a semaphore): jobs in flight of a tenant's preset with a limit */
-    slots: (tenant: string, preset: string) => `${tag}:tenant:${tenant}:slots:${preset}`,
-    /** sorted set, all scores 0: jobs that wait for another job of their preset or batch to end */
-    crowd: (crowd: string, of: string) => `${tag}:crowd:${crowd}:${of}`,
+    /** sorted set, all scores 0: jobs that wait for another job of their batch to end */
+    crowd: (crowd: string, batch: string) => `${tag}:crowd:${crowd}:${batch}`,
     /** hash: a tenant's credit account (credits.lua) */
     credits: (tenant: string) => `${tag}:tenant:${tenant}:credits`,
     /** stream: its entries */
@@ -168,17 +179,6 @@ export function createJobKeys(prefix: string) {
 }
 
 export type JobKeys = ReturnType<typeof createJobKeys>
-
-/** The semaphore of the jobs in flight of the job's preset. */
-export const slotsOf = (keys: JobKeys, { tenant, preset }: Pick<JobRecord, 'tenant' | 'preset'>): string =>
-  keys.slots(tenant, preset ?? '')
-
-/** The wait list of a crowd, for a job that may be in it (sharing.ts). */
-export const crowdKey = (
-  keys: JobKeys,
-  crowd: 'preset_limit' | 'sequence' | 'max_spend',
-  { tenant, preset, batch }: Pick<JobRecord, 'tenant' | 'preset' | 'batch'>,
-): string => keys.crowd(crowd, crowd === 'preset_limit' ? `${tenant}:${preset ?? ''}` : (batch ?? ''))
 
 /** 132 bits of SHA-256. */
 export const shortDigest = (text: string): string => hash('sha256', text, 'base64url').slice(0, 22)

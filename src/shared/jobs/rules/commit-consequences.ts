@@ -7,9 +7,11 @@ import { applyCommit } from './apply-commit.ts'
 import type { Consequence, Settlement } from './consequence.ts'
 import { storedAttempt, type Commit, type Health, type PauseReason } from './decision.ts'
 import { historyLine } from './history.ts'
-import { isFinal, type Cause, type JobRecord, type JobState } from './job.ts'
+import { isFinal, type Cause, type JobRecord, type JobState, type Phase } from './job.ts'
 import { FIRST_KEEP, firstCleanUp } from './keep.ts'
-import { takesSlot } from './sharing.ts'
+import { placeOf, scopesOf } from './place.ts'
+import { isInFlight } from './sharing.ts'
+import { waitsForIntent } from './submit.ts'
 import type { Timings } from './timings.ts'
 
 interface CommitContext {
@@ -26,11 +28,13 @@ interface CommitContext {
  * `completion`, and `phaseMoves` for what every change of its phase and status means.
  */
 export function consequencesOf(state: JobState, commit: Commit, context: CommitContext): Consequence[] {
-  const { job: after } = applyCommit(state, commit, 0)
+  const next = applyCommit(state, commit, 0)
+  const { job: after } = next
   return [
     ...conditions(state.job, commit),
     ...recordChanges(state.job, commit, after),
     ...phaseMoves(state.job, after),
+    ...orderMoves(state, next, commit),
     ...batchStop(state.job, commit),
     ...attemptMoves(state, commit),
     ...outboxMoves(commit, context.timings),
@@ -43,14 +47,16 @@ export function consequencesOf(state: JobState, commit: Commit, context: CommitC
   ]
 }
 
-/** What must hold: predictions have one owner, and a create request needs a slot, its turn and its batch's budget. */
-function conditions(job: JobRecord, { attempt, takesBudget }: Commit): Consequence[] {
-  const { in_flight_limit, batch, in_sequence, estimate } = job
+/** What must hold: predictions have one owner, and a create request needs the job's lease, room among the jobs in flight, its turn
+ * and its batch's budget. */
+function conditions(job: JobRecord, { attempt, takesBudget, lease }: Commit): Consequence[] {
+  const { batch, in_sequence, estimate } = job
   const all: Consequence[] = []
   if (attempt?.changes.prediction_id)
     all.push({ kind: 'own_prediction', attempt: attempt.n, prediction: attempt.changes.prediction_id })
   if (!takesBudget) return all
-  if (in_flight_limit !== null) all.push({ kind: 'need_slot', limit: in_flight_limit })
+  if (lease !== undefined) all.push({ kind: 'need_lease', lease })
+  all.push({ kind: 'need_room', scopes: scopesOf(job) })
   if (batch === null) return all
   if (in_sequence) all.push({ kind: 'need_turn', batch })
   all.push({ kind: 'need_batch_budget', batch, held: estimate, isFirst: job.attempt === 0 })
@@ -64,12 +70,16 @@ function recordChanges(before: JobRecord, commit: Commit, after: JobRecord): Con
   return all
 }
 
-/** What a change of phase and status moves: indexes and counters, the slot of the preset, the counts of the batch. */
+/** What a change of phase and status moves: indexes and counters, what is in flight, the counts of the batch. */
 function phaseMoves(before: JobRecord, after: JobRecord): Consequence[] {
   const moves: Consequence[] = []
   if (after.phase !== before.phase) moves.push({ kind: 'phase', from: before.phase, to: after.phase })
   if (after.status !== before.status) moves.push({ kind: 'status', from: before.status, to: after.status })
-  if (takesSlot(before) !== takesSlot(after)) moves.push({ kind: 'slot', move: takesSlot(after) ? 'take' : 'release' })
+  const held = isInFlight(before) ? scopesOf(before) : []
+  const holds = isInFlight(after) ? scopesOf(after) : []
+  const [left, taken] = [without(held, holds), without(holds, held)]
+  if (left.length > 0) moves.push({ kind: 'in_flight', scopes: left, move: 'release' })
+  if (taken.length > 0) moves.push({ kind: 'in_flight', scopes: taken, move: 'take' })
   const { batch } = after
   if (batch === null) return moves
   if (before.attempt === 0 && after.attempt > 0) moves.push({ kind: 'batch_committed', batch, held: after.estimate })
@@ -78,6 +88,21 @@ function phaseMoves(before: JobRecord, after: JobRecord): Consequence[] {
     const keep = (after.keep?.[1] ?? FIRST_KEEP.job) * 1000
     moves.push({ kind: 'batch_status', batch, from: before.status, to: after.status, keep })
   }
+  return moves
+}
+
+const without = (some: readonly string[], others: readonly string[]): string[] =>
+  some.filter((one) => !others.includes(one))
+
+/** Phases of a job that no prediction serves yet, and that may return to its place in line. */
+const PLACED: ReadonlySet<Phase> = new Set(['queued', 'submitting', 'unknown', 'resubmitting'])
+
+/** What moves in the order of waiting jobs: a lease has taken the job from the line already. */
+function orderMoves(before: JobState, after: JobState, { lease }: Commit): Consequence[] {
+  const moves: Consequence[] = []
+  if (lease === undefined && waitsForIntent(before) && !waitsForIntent(after))
+    moves.push({ kind: 'line_left', place: placeOf(before.job) })
+  if (PLACED.has(before.job.phase) && !PLACED.has(after.job.phase)) moves.push({ kind: 'place_given_up' })
   return moves
 }
 

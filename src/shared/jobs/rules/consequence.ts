@@ -4,6 +4,7 @@ import type { Cause, Effect, FinalPhase, JobRecord, Phase, Status } from './job.
 import type { StatedRate } from '../../replicate/rules/stated-rate.ts'
 import type { JobNotice, TenantNotice } from '../../notifications/rules/notice.ts'
 import type { Label } from './job-filter.ts'
+import type { Place } from './place.ts'
 import type { KeptFiles } from './purge.ts'
 
 /**
@@ -28,8 +29,10 @@ export type Consequence =
 type Condition =
   /** The attempt owns the prediction; refused when another attempt does. */
   | { kind: 'own_prediction'; attempt: number; prediction: string }
-  /** A slot of the preset is free, or the job's own. */
-  | { kind: 'need_slot'; limit: number }
+  /** The worker has this lease on the job. */
+  | { kind: 'need_lease'; lease: string }
+  /** No limit of jobs in flight and no pause of these scopes holds the job up. */
+  | { kind: 'need_room'; scopes: readonly string[] }
   /** Every job before it in its batch is final. */
   | { kind: 'need_turn'; batch: string }
   /** The batch is not stopped and may spend `held` more; `isFirst`: the hold is not yet counted as committed. */
@@ -56,6 +59,10 @@ type RecordChange =
 
 /** Changes of indexes and counters. */
 type IndexChange =
+  /** The job waits for no worker any more. */
+  | { kind: 'line_left'; place: Place }
+  /** The job never comes back to its place in line. */
+  | { kind: 'place_given_up' }
   /** The number of jobs in each phase. */
   | { kind: 'phase'; from: Phase; to: Phase }
   /** The tenant's list of jobs with a status. */
@@ -80,7 +87,7 @@ export type Counter = `finished_by:${Cause}` | `jobs:${FinalPhase}` | 'orphan_pr
 /** Changes of state that jobs share. */
 type SharedChange =
   /** A place in the semaphore of the preset's jobs in flight. */
-  | { kind: 'slot'; move: 'take' | 'release' }
+  | { kind: 'in_flight'; scopes: readonly string[]; move: 'take' | 'release' }
   /** The first create of the job begins: its batch has committed the hold. */
   | { kind: 'batch_committed'; batch: string; held: number }
   /** The counts of the batch; `keep`: retention of its record, if this job completes it. */

@@ -54,13 +54,21 @@ export const withinDeadline = (
   wait: number,
 ): number => Math.min(wait, Math.max((deadlineOf(job) ?? Infinity) - now, 0))
 
+/** When `start_within` began: not before the job may start. */
+export const startsSince = ({ start_since, not_before }: Pick<JobRecord, 'start_since' | 'not_before'>): number =>
+  Math.max(start_since, not_before ?? 0)
+
+/** Time until the job may start. */
+export const untilReady = ({ not_before }: Pick<JobRecord, 'not_before'>, now: number): number =>
+  Math.max((not_before ?? 0) - now, 0)
+
 /** Limits the wait of a queued job to the time left of `start_within`, which pauses may extend, and until its deadline. */
 export function withinStart(
-  job: Pick<JobRecord, 'start_since' | 'start_within' | 'cancel_after' | 'created_at'>,
+  job: Pick<JobRecord, 'start_since' | 'not_before' | 'start_within' | 'cancel_after' | 'created_at'>,
   now: number,
   wait: number,
 ): number {
-  const left = job.start_since + job.start_within * 1000 - now
+  const left = startsSince(job) + job.start_within * 1000 - now
   return withinDeadline(job, now, left > 0 ? Math.min(wait, left) : wait)
 }
 

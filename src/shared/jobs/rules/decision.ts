@@ -36,6 +36,8 @@ export interface Commit {
   takesBudget?: true
   /** Further accounts whose lists must have been compared before this create, unless the job is newer than Redis's memory. */
   compared?: readonly string[]
+  /** The lease on the job that it requires. */
+  lease?: string
   /** Pauses creation for every job of the account, for ms from the commit. */
   pause?: { for: number; reason: PauseReason }
   /** Upstream refused a create with 429; `stated`: the limit that it names. */
@@ -58,10 +60,17 @@ export type Decision = Commit | Ignored
 
 export type JobEvent =
   /**
-   * A worker is about to POST; `claim` is the id of this commit. `account`: where, absent in that of the job; `compared`: as in
-   * the commit. `output_shape`: when it was unknown at acceptance.
+   * A worker is about to POST; `claim` is the id of this commit. `account`: where, absent in that of the job; `compared` and `lease`:
+   * as in the commit. `output_shape`: when it was unknown at acceptance.
    */
-  | { type: 'intend'; claim: string; account?: string; compared?: readonly string[]; output_shape?: OutputShape }
+  | {
+      type: 'intend'
+      claim: string
+      account?: string
+      compared?: readonly string[]
+      output_shape?: OutputShape
+      lease?: string
+    }
   /** The input could not be prepared: not now, or never if there is an `error`. No attempt was begun. */
   | {
       type: 'not_prepared'

@@ -64,6 +64,15 @@ const stop = z.object({ reason: z.enum(['canceled', 'timeout']), requested_at: z
 export const ON_UNKNOWN = ['fail', 'retry'] as const
 export type OnUnknown = (typeof ON_UNKNOWN)[number]
 
+/** The classes of waiting jobs: `interactive` ones come first, but every tenth job is one of a `batch`. */
+export const PRIORITIES = ['interactive', 'batch'] as const
+export const priority = z.enum(PRIORITIES).meta({
+  id: 'Priority',
+  description:
+    'Class in the queue: `interactive` jobs come first, but each tenth job is a `batch` job while both wait.',
+})
+export type Priority = z.output<typeof priority>
+
 /** The API that accepted a job: `/v1/jobs` and its relatives, or Replicate's own API. */
 export const VIAS = ['jobs', 'replicate'] as const
 
@@ -252,6 +261,9 @@ export const JOB_FIELDS = {
   timeout: field(number, { in: 'order', absent: 600, asked: 'again', shown: z.int().describe('Seconds.') }),
   /** s */
   start_within: field(number, { in: 'order', absent: 86_400, asked: 'again', shown: z.int().describe('Seconds.') }),
+  priority: field(priority, { in: 'order', absent: 'interactive', asked: 'again', shown: priority }),
+  /** It does not start before, ms; null: at once. */
+  not_before: field(numberOrNull, { in: 'order', absent: null, asked: 'once' }),
   via: field(z.enum(VIAS), { in: 'order', absent: 'jobs', asked: 'again' }),
   /** Limit from the acceptance to the completion of the prediction, s; null: none. */
   cancel_after: field(numberOrNull, { in: 'order', absent: null, asked: 'again' }),
@@ -290,8 +302,8 @@ export const JOB_FIELDS = {
     absent: null,
     asked: 'once',
   }),
-  /** Limit of jobs of the preset in flight. */
-  in_flight_limit: field(numberOrNull, { in: 'order', absent: null, asked: 'again' }),
+  /** In jobs of the first release; limits are not frozen any more. */
+  in_flight_limit: field(numberOrNull, { in: 'order', absent: null }),
   /** null: free. */
   price: field(priceRuleSchema.nullable(), { in: 'order', absent: null, asked: 'again' }),
   /** Whether a job that is canceled after its start is charged. */

@@ -13,7 +13,7 @@ import {
   type Rule,
   type TransitionContext,
 } from './decision.ts'
-import { isOverdue, timeoutMessage, withinDeadline, withinStart } from './deadlines.ts'
+import { isOverdue, startsSince, timeoutMessage, untilReady, withinDeadline, withinStart } from './deadlines.ts'
 import { attemptOf, RECOVERED, type AttemptRecord, type JobState } from './job.ts'
 import { ageBased, type Timings } from './timings.ts'
 
@@ -40,10 +40,11 @@ export const mayMove = ({ attempts }: JobState): boolean => attempts.every(({ st
 export const intend: Rule<'intend'> = (state, event, context) => {
   const { job } = state
   const { now, timings } = context
-  const { claim, output_shape, account = job.account, compared } = event
+  const { claim, output_shape, account = job.account, compared, lease } = event
   if (!waitsForIntent(state)) return ignored('no_news')
   if (isOverdue(job, now)) return ignored('overdue')
   if (account !== job.account && !mayMove(state)) return ignored('no_news')
+  if (untilReady(job, now) > 0) return ignored('not_yet')
   const n = job.attempt + 1
   return commit(
     {
@@ -62,6 +63,7 @@ export const intend: Rule<'intend'> = (state, event, context) => {
         attempt: { in: timings.intentSilence },
       },
       takesBudget: true,
+      ...(lease === undefined ? {} : { lease }),
     },
   )
 }
@@ -72,7 +74,7 @@ export const notPrepared: Rule<'not_prepared'> = (state, { error, health, pause,
   if (!waitsForIntent(state)) return ignored('no_news')
   if (error !== null)
     return commit(failed(error.code, error.message, error.retryable, error.billed), { note: 'not_prepared' })
-  const wait = Math.max(pause?.for ?? 0, ageBased(now - job.start_since, timings.retryEffect))
+  const wait = Math.max(pause?.for ?? 0, ageBased(now - startsSince(job), timings.retryEffect))
   return commit(
     {},
     {
@@ -87,7 +89,7 @@ export const notPrepared: Rule<'not_prepared'> = (state, { error, health, pause,
 /** The deadline of the job, and of its start (`start_within`), for which pauses of creation do not count. */
 export const tickWaiting: Rule<'tick'> = ({ job }, _event, { now, paused }) => {
   if (isOverdue(job, now)) return commit(failed('timeout', timeoutMessage(job, now), true, 'no'))
-  const waited = now - job.start_since - Math.max(0, paused - job.start_paused)
+  const waited = now - startsSince(job) - Math.max(0, paused - job.start_paused)
   return waited >= job.start_within * 1000
     ? commit(failed('start_within_expired', `The job could not be started within ${job.start_within} s.`, true, 'no'))
     : ignored('not_yet')

@@ -1,0 +1,64 @@
+import { decodeTime } from 'ulid'
+import type { JobRecord, Priority } from './job.ts'
+
+/** The place of a waiting job, from which the order of jobs follows (docs/adr/0017-fair-order.md). */
+export interface Place {
+  job: string
+  tenant: string
+  priority: Priority
+  /** The scopes, besides its tenant, that all jobs of the lane share, joined by `|`; the last one is the target. */
+  lane: string
+  /** Since when the job may start, ms: its acceptance, or `not_before`. 0: it has begun, and comes before those that have not. */
+  ready: number
+  /** Credits; null: the typical run time of the target counts instead. */
+  cost: number | null
+}
+
+type Placed = Pick<
+  JobRecord,
+  'id' | 'tenant' | 'priority' | 'preset' | 'model' | 'deployment' | 'version' | 'not_before' | 'estimate' | 'phase'
+>
+
+/** What the job runs: `model:<owner/name>`, `deployment:<owner/name>` or `version:<id>`. */
+export function targetScope({
+  model,
+  deployment,
+  version,
+}: Pick<JobRecord, 'model' | 'deployment' | 'version'>): string {
+  if (deployment !== null) return `deployment:${deployment}`
+  return model === null ? `version:${version ?? ''}` : `model:${model}`
+}
+
+export const laneOf = (job: Pick<JobRecord, 'preset' | 'model' | 'deployment' | 'version'>): string =>
+  [...(job.preset === null ? [] : [`preset:${job.preset}`]), targetScope(job)].join('|')
+
+/** Part of the format of the line: the same for a job until it leaves the line. */
+export const placeOf = (job: Placed): Place => ({
+  job: job.id,
+  tenant: job.tenant,
+  priority: job.priority,
+  lane: laneOf(job),
+  ready: readyAt(job),
+  cost: job.estimate > 0 ? job.estimate / 1_000_000 : null,
+})
+
+function readyAt({ id, phase, not_before }: Placed): number {
+  if (phase === 'resubmitting') return 0
+  return Math.max(decodeTime(id.slice('job_'.length)), not_before ?? 0)
+}
+
+/**
+ * Every scope of a job in flight: limits and pauses name scopes. `preset:<name>@<tenant>` is the scope of a preset's limit for
+ * each tenant.
+ */
+export function scopesOf(
+  job: Pick<JobRecord, 'tenant' | 'account' | 'preset' | 'model' | 'deployment' | 'version'>,
+): string[] {
+  const { tenant, account, preset } = job
+  return [
+    `account:${account}`,
+    `tenant:${tenant}`,
+    ...(preset === null ? [] : [`preset:${preset}`, `preset:${preset}@${tenant}`]),
+    targetScope(job),
+  ]
+}
