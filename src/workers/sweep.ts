@@ -21,7 +21,7 @@ interface OpenAttempt {
 }
 
 export interface SweepDependencies {
-  store: JobLoader & DueIndex & Pick<JobLine, 'keepInLine' | 'wakeLanes'>
+  store: JobLoader & DueIndex & Pick<JobLine, 'keepInLine' | 'wakeLanes' | 'holders' | 'freeSlot'>
   lifecycle: Lifecycle
   doorbells: Doorbells
   cleanUp: () => Promise<void>
@@ -37,6 +37,8 @@ const BATCH = 200
 /** Notifications that are removed at once. */
 const EXPIRED = 500
 const AT_ONCE = 25
+/** Between two checks of the jobs that hold up others. */
+const FREE_SLOTS_EVERY_MS = 30_000
 /** Number of open predictions from which a listing takes fewer requests than individual polls. */
 const WINDOW_FROM = 4
 /** Limit of batches of one sweep, so that the next one starts on time. */
@@ -138,6 +140,17 @@ export function createSweep({
     }
   }
 
+  let freedAt = -Infinity
+  /** A process of an earlier release may end a job without giving its slots back; a job that has ended never needs them again. */
+  async function freeSlots(): Promise<void> {
+    if (performance.now() - freedAt < FREE_SLOTS_EVERY_MS) return
+    freedAt = performance.now()
+    await mapLimited(await store.holders(), AT_ONCE, async (holder) => {
+      const { state } = await store.load(holder.job)
+      if (!state || isFinal(state.job.phase)) await store.freeSlot(holder)
+    })
+  }
+
   async function takeDue(signal: AbortSignal): Promise<void> {
     for (let batch = 0; batch < MAX_BATCHES && !signal.aborted; batch++) {
       const { now, members } = await store.claimDue(BATCH)
@@ -150,6 +163,7 @@ export function createSweep({
 
   return async (signal: AbortSignal): Promise<void> => {
     await takeDue(signal)
+    await freeSlots()
     await store.wakeLanes()
     // For those that are in line again, and because a doorbell may have been lost.
     await doorbells.line()

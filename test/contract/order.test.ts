@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { ulid } from 'ulid'
 import { describe, expect, test } from 'vitest'
 import { lineMember, parseFlightMember, parseLineMember } from '../../src/shared/jobs/record/line-member.ts'
@@ -80,7 +80,7 @@ describe('the order of waiting jobs', () => {
 
   test('counts the cost of jobs, and the typical run time of a target where there is no price', async () => {
     const { store, redis, keys } = await jobScene()
-    await redis.hset(keys.costs, 'model:a/slow', '4')
+    await redis.hset(keys.costs, 'a/slow', '4')
     await store.joinLine([
       ...many(100, { tenant: 'cheap', cost: 1 }),
       ...many(100, { tenant: 'dear', cost: 2 }),

@@ -285,6 +285,12 @@ export interface StorageHealth {
   storageFailingFor(): Promise<number | null>
 }
 
+/** A job in flight that counts for a limit of this scope. */
+export interface Holder {
+  scope: string
+  job: string
+}
+
 /** Jobs that wait for a worker, in order (docs/adr/0017-fair-order.md). */
 export interface JobLine {
   /** The name of the leases of this process. */
@@ -302,6 +308,10 @@ export interface JobLine {
   blockedBy(job: JobRecord): Promise<string | null>
   /** Renews the leases that this process has on jobs. */
   renewLeases(jobs: readonly string[]): Promise<void>
+  /** Jobs in flight of the scopes for which lanes are parked, some of them. */
+  holders(): Promise<Holder[]>
+  /** Frees a slot of a job that is not in flight any more. */
+  freeSlot(holder: Holder): Promise<void>
   /** Puts jobs back in order that a limit or a pause held up, and no longer does. Returns how many kinds of jobs there are. */
   wakeLanes(): Promise<number>
 }

@@ -31,7 +31,7 @@ end
 local function cost_of(text, lane)
   local cost = tonumber(text)
   if not cost then
-    local target = string.match(lane, '[^|]+$')
+    local target = string.match(lane, '%a+:([^|]+)$')
     cost = tonumber(redis.call('HGET', at.costs, target) or '1')
   end
   return math.max(cost, LEAST_COST)

@@ -17,7 +17,7 @@
     flight   sorted set, scores 0: `<scope> <job>` of each job in flight
     limits   hash: `concurrency <scope>`, `per_tenant preset:<name>`, the same after `default `, `weight tenant:<tenant>`
     pauses   hash: scope -> why it is paused
-    costs    hash: `model:<owner/name>` and other targets -> the p50 of their runs, s
+    costs    hash: model, deployment or version -> the p50 of its runs, s
 ]]
 local BATCH_EVERY = 10
 -- A tenant whose jobs cost nothing would never lose its turn.

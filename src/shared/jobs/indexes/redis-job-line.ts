@@ -5,7 +5,7 @@ import { clockLua } from '../../redis/clock.ts'
 import { loadScript } from '../../redis/script.ts'
 import { dueJob } from '../record/due-member.ts'
 import type { JobKeys } from '../record/job-keys.ts'
-import { flowOf, lineMember, parseLineMember } from '../record/line-member.ts'
+import { flightMember, flowOf, lineMember, parseFlightMember, parseLineMember } from '../record/line-member.ts'
 import type { JobLine } from '../ports.ts'
 import { placeOf } from '../rules/place.ts'
 import type { Timings } from '../rules/timings.ts'
@@ -24,6 +24,9 @@ const claimedLine = z.tuple([z.number()], z.string())
 
 /** Before the scope for which a lane is parked (order.lua, `heads`). */
 const PARKED = 'parked '
+/** The end of the members of a scope: `!` comes after the blank. */
+const afterScope = (scope: string): string => `${scope}!`
+const HOLDERS_AT_ONCE = 1000
 /** Scopes of parked lanes, and lanes of each, that are looked at together. */
 const WAKES_AT_ONCE = 100
 
@@ -68,6 +71,35 @@ export function createRedisJobLine({
 
     async renewLeases(jobs) {
       if (jobs.length > 0) await renewLeases(redis, [keys.places], [leaseMs, lease, ...jobs])
+    },
+
+    async holders() {
+      const scopes = new Set<string>()
+      for (let from = '-'; scopes.size < WAKES_AT_ONCE;) {
+        const [member] = await redis.zrange(keys.parked, from, '+', 'BYLEX', 'LIMIT', '0', '1')
+        if (member === undefined) break
+        const [scope = ''] = member.split(' ')
+        scopes.add(scope)
+        from = `(${afterScope(scope)}`
+      }
+      const held = await Promise.all(
+        [...scopes].map((scope) =>
+          redis.zrange(
+            keys.flight,
+            `[${scope} `,
+            `(${afterScope(scope)}`,
+            'BYLEX',
+            'LIMIT',
+            '0',
+            String(HOLDERS_AT_ONCE),
+          ),
+        ),
+      )
+      return held.flat().map(parseFlightMember)
+    },
+
+    async freeSlot({ scope, job }) {
+      await redis.zrem(keys.flight, flightMember(scope, job))
     },
 
     async wakeLanes() {

@@ -1,9 +1,11 @@
 import type { Redis } from 'ioredis'
+import { z } from 'zod'
 import { loadScript } from '../../redis/script.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import type { RunTimes } from '../ports.ts'
 import { MAX_RUNS, runTimeBucket, runTimeQuantile } from '../rules/run-times.ts'
 
+const countsReply = z.array(z.string())
 const rememberRun = loadScript(new URL('remember-run.lua', import.meta.url))
 
 /** Delay until the runs of a process are written together, ms. */
@@ -38,9 +40,14 @@ function collectRuns(writeRuns: (model: string, buckets: ReadonlyMap<number, num
 }
 
 export function createRedisRunTimes({ redis, keys }: { redis: Redis; keys: JobKeys }): RunTimes {
-  const durations = collectRuns((model, buckets) =>
-    rememberRun(redis, [keys.runTimes(model)], [String(MAX_RUNS), ...[...buckets].flat().map(String)]),
-  )
+  const durations = collectRuns(async (model, buckets) => {
+    const args = [String(MAX_RUNS), ...[...buckets].flat().map(String)]
+    const counts = countsReply.parse(await rememberRun(redis, [keys.runTimes(model)], args))
+    const byBucket = counts.flatMap((bucket, i) => (i % 2 === 0 ? [[bucket, Number(counts[i + 1])] as const] : []))
+    const p50 = runTimeQuantile(Object.fromEntries(byBucket), 0.5)
+    // What a run costs its tenant in the order of waiting jobs, where it has no price.
+    if (p50 !== null) await redis.hset(keys.costs, model, (p50 / 1000).toFixed(3))
+  })
 
   /** Number of runs by bucket. */
   async function read(model: string): Promise<Record<string, number>> {

@@ -4,7 +4,7 @@
 
   Input:   KEYS[1] the model's hash (bucket -> number of runs), ARGV[1] limit of runs, ARGV[2..] buckets and the number
            of further runs in each
-  Output:  1
+  Output:  { bucket, number of runs, ... } before they were halved
 ]]
 for at = 2, #ARGV, 2 do
   redis.call('HINCRBY', KEYS[1], ARGV[at], ARGV[at + 1])
@@ -24,4 +24,4 @@ if total > tonumber(ARGV[1]) then
     end
   end
 end
-return 1
+return counts

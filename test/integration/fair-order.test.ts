@@ -1,0 +1,66 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Batch, Job } from '../../src/client/types.ts'
+import { createOperator, type Operator } from '../support/operator.ts'
+import { startService, type TestService } from '../support/start-service.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+/** In which order the jobs of tenants begin, against the whole service. */
+
+const JOBS = 60
+const flux = (prompt: string): object => ({ model: 'black-forest-labs/flux-schnell', input: { prompt } })
+
+let service: TestService
+let operator: Operator
+beforeAll(async () => {
+  service = await startService({ env: { REPLICATE_CREATES_PER_MINUTE: '600' }, simulator: { speed: 50 } })
+  operator = createOperator(service)
+})
+afterAll(() => service.stop())
+
+const submittedAt = (job: Job): number => Date.parse(job.submitted_at ?? '')
+
+test('a job of one tenant begins soon beside the many of another, and one of a batch beside interactive ones', async () => {
+  const [crowd, lone] = await Promise.all(
+    [1, 2].map(async () => (await operator.newKey(await operator.newTenant())).key),
+  )
+  const items = Array.from({ length: JOBS }, (_, i) => flux(`crowd ${i}`))
+  const body = { defaults: { priority: 'interactive' }, items }
+  const batch = await operator.ask<Batch>('/v1/batches', { key: crowd, body })
+  expect(batch.status).toBe(202)
+  const jobsOf = async (): Promise<Job[]> =>
+    (await operator.ask<{ data: Job[] }>(`/v1/batches/${batch.body.id}/jobs?limit=100`, { key: crowd })).body.data
+  await waitFor('some to have begun', async () => (await jobsOf()).filter((job) => job.submitted_at).length >= 15)
+  const [single, patient] = await Promise.all(
+    [{}, { priority: 'batch' }].map(async (how) => {
+      const answer = await operator.ask<Job>('/v1/jobs', { key: lone, body: { ...flux('alone'), ...how } })
+      expect(answer.status).toBe(202)
+      return answer.body
+    }),
+  )
+  if (!single || !patient || !lone) throw new Error('not accepted')
+  const [begun, late] = await Promise.all([operator.finished(lone, single.id), operator.finished(lone, patient.id)])
+  await waitFor('the crowd to end', async () => (await jobsOf()).every((job) => job.status === 'succeeded'))
+  const crowded = (await jobsOf()).map(submittedAt)
+  const before = (job: Job): number =>
+    crowded.filter((at) => Date.parse(job.created_at) < at && at < submittedAt(job)).length
+  // Those that the worker had taken already.
+  expect(before(begun)).toBeLessThanOrEqual(20)
+  expect(before(late)).toBeLessThanOrEqual(30)
+  expect(JOBS - before(late)).toBeGreaterThan(0)
+})
+
+test('a job with a start time waits for it, and says so', async () => {
+  const key = (await operator.newKey(await operator.newTenant())).key
+  const not_before = new Date(Date.now() + 2000).toISOString()
+  const { status, body } = await operator.ask<Job>('/v1/jobs', { key, body: { ...flux('later'), not_before } })
+  expect(status).toBe(202)
+  expect(body).toMatchObject({ not_before, waiting_for: { reason: 'scheduled', until: not_before } })
+  const job = await operator.finished(key, body.id)
+  expect(submittedAt(job)).toBeGreaterThanOrEqual(Date.parse(not_before))
+  const tooFar = new Date(Date.now() + 31 * 86_400_000).toISOString()
+  const refused = await operator.ask('/v1/jobs', { key, body: { ...flux('never'), not_before: tooFar } })
+  expect(refused.body).toMatchObject({
+    code: 'invalid_request',
+    errors: [{ pointer: '/not_before', code: 'too_far_ahead' }],
+  })
+})
