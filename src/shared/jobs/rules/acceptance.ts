@@ -2,6 +2,8 @@ import type { StoredQuota } from '../../limits/rules/stored.ts'
 import type { TenantNotice } from '../../notifications/rules/notice.ts'
 import type { Answering } from './answering.ts'
 import type { JobRecord, Phase, Status } from './job.ts'
+import { untilReady } from './deadlines.ts'
+import { acceptedAt } from './place.ts'
 import { labelsOf, type Label } from './job-filter.ts'
 import type { Timings } from './timings.ts'
 
@@ -56,7 +58,11 @@ export function acceptanceOf(
   if (labels.length > 0) all.push({ kind: 'labeled', labels })
   if (answering) all.push({ kind: 'being_answered', answering })
   // Not later than the first deadline.
-  const limits = jobs.map(({ start_within, cancel_after }) => Math.min(start_within, cancel_after ?? Infinity) * 1000)
+  const limits = jobs.map((job) => {
+    const deadline = Math.min(job.start_within, job.cancel_after ?? Infinity) * 1000
+    // A job that starts later is put in line then.
+    return job.not_before === null ? deadline : Math.min(deadline, untilReady(job, acceptedAt(job.id)))
+  })
   all.push({ kind: 'first_due', in: Math.min(ringAgain.min, ...limits) })
   return all
 }

@@ -19,6 +19,9 @@ type Placed = Pick<
   'id' | 'tenant' | 'priority' | 'preset' | 'model' | 'deployment' | 'version' | 'not_before' | 'estimate' | 'phase'
 >
 
+/** When the job was accepted, ms, as its id says. */
+export const acceptedAt = (id: string): number => decodeTime(id.slice('job_'.length))
+
 /** What the job runs: `model:<owner/name>`, `deployment:<owner/name>` or `version:<id>`. */
 export function targetScope({
   model,
@@ -44,7 +47,7 @@ export const placeOf = (job: Placed): Place => ({
 
 function readyAt({ id, phase, not_before }: Placed): number {
   if (phase === 'resubmitting') return 0
-  return Math.max(decodeTime(id.slice('job_'.length)), not_before ?? 0)
+  return Math.max(acceptedAt(id), not_before ?? 0)
 }
 
 /**
