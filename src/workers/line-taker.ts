@@ -12,8 +12,8 @@ export interface InHand {
   lease?: string
   /** Whether the job waits for its intent. It does not while its files are uploaded, or once its request may be sent. */
   waits(isWaiting: boolean): void
-  /** The budget has no token for `waitMs`; 0: it had one at once. */
-  limited(waitMs: number): void
+  /** The budget has a token every `everyMs`, and none now; 0: it had one at once. */
+  limited(everyMs: number): void
 }
 
 export interface LineTakerOptions {
@@ -75,8 +75,8 @@ export function createLineTaker({ store, doorbells, submit, atOnce, timings, log
       if (isWaiting) waiting.add(id)
       else if (waiting.delete(id)) move()
     },
-    limited(waitMs) {
-      ahead = waitMs > 0 ? Math.min(atOnce, Math.max(1, Math.floor(AHEAD_MS / waitMs))) : Math.min(atOnce, ahead * 2)
+    limited(everyMs) {
+      ahead = Math.min(atOnce, everyMs > 0 ? Math.max(1, Math.floor(AHEAD_MS / everyMs)) : ahead + 1)
     },
   })
 

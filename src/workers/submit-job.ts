@@ -248,7 +248,7 @@ export function createSubmitJob({
       if (result.kind !== 'limited' && result.kind !== 'paused') return null
       if (result.kind === 'paused' && (await chooser.shouldMove(chosen))) return 'stale'
       hasWaited = true
-      inHand.limited(result.waitMs)
+      if (result.kind === 'limited') inHand.limited(result.everyMs)
       await delay(Math.min(result.waitMs, LONGEST_NAP_MS), undefined, { signal })
     }
   }
@@ -324,6 +324,7 @@ export function createSubmitJob({
 
   /** Returns true when the job is queued again and needs another POST. */
   async function submitOnce(id: string, ticket: number, signal: AbortSignal, inHand: InHand): Promise<boolean> {
+    inHand.waits(true)
     const wanted = await prepared(id, signal, inHand)
     if (wanted === null) return false
     const permit = await intendInTurn(id, ticket, wanted, signal, inHand).finally(wanted.chosen.leave)
@@ -331,9 +332,7 @@ export function createSubmitJob({
     if ('closed' in permit) return waitForOther(id, permit.closed, signal)
     inHand.waits(false)
     try {
-      const waitsAgain = await post(permit, wanted.input, signal)
-      // A job of the line is back there, at its old place.
-      return waitsAgain && inHand.lease === undefined
+      return await post(permit, wanted.input, signal, inHand.lease !== undefined)
     } finally {
       permit.end()
     }
@@ -353,7 +352,13 @@ export function createSubmitJob({
     }
   }
 
-  async function post({ job, seen, claim, asked }: Permit, input: JsonObject, signal: AbortSignal): Promise<boolean> {
+  /** `isHeld`: this process has a lease on the job, and goes on with it when it has to be sent again. */
+  async function post(
+    { job, seen, claim, asked }: Permit,
+    input: JsonObject,
+    signal: AbortSignal,
+    isHeld: boolean,
+  ): Promise<boolean> {
     const { id, attempt, account } = job
     const outcome = await accounts.of(account).upstream.create(
       {
@@ -375,10 +380,10 @@ export function createSubmitJob({
     let record: () => Promise<ApplyResult>
     if (outcome.kind === 'created') {
       const { prediction } = outcome
-      record = () => lifecycle.observe(id, attempt, prediction, 'create', { seen, account })
+      record = () => lifecycle.observe(id, attempt, prediction, 'create', { seen, isHeld, account })
     } else {
       const event = eventOf(await judged(outcome, account), attempt, claim)
-      record = () => lifecycle.apply(id, event, 'create', seen)
+      record = () => lifecycle.apply(id, event, 'create', seen, isHeld)
     }
     const result = await untilTaken(record, id, signal)
     if (outcome.kind === 'unknown') {

@@ -56,7 +56,7 @@ const stored = (id: string): JobEvent => ({
 const failedOnce = [intend, seen(1, 'starting'), seen(1, 'failed')]
 
 const RATE = { perMinute: 60_000, ceiling: 60_000 }
-const TURN = { for: 'turn', crowd: null, pause: null, condition: null, wait: null, rate: RATE }
+const TURN = { for: 'turn', crowd: null, blocked: null, pause: null, condition: null, wait: null, rate: RATE }
 const OUTCOME = { for: 'outcome' }
 
 describe('a job', () => {

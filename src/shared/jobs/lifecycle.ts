@@ -61,7 +61,8 @@ export type ApplyResult =
   | { kind: 'applied'; state: JobState; seen: Seen }
   | { kind: 'ignored'; reason: Ignored['reason']; state: JobState }
   | { kind: 'missing' }
-  | { kind: 'limited' | 'paused'; waitMs: number }
+  | { kind: 'limited'; waitMs: number; everyMs: number }
+  | { kind: 'paused'; waitMs: number }
   | { kind: 'probing' }
   /** Other jobs must end first; when one does, the job's doorbell is rung. */
   | { kind: 'crowded' }
@@ -120,7 +121,7 @@ export function createLifecycle({
     state: JobState,
     commit: Commit,
     cause: Cause,
-    { owed, woken }: { owed: readonly Owed[]; woken: number },
+    { owed, woken, isHeld }: { owed: readonly Owed[]; woken: number; isHeld: boolean },
   ): Promise<void> {
     const { job } = state
     if (before.phase !== job.phase)
@@ -136,7 +137,7 @@ export function createLifecycle({
     if (commit.pause) log.info({ ...commit.pause, job: job.id }, 'a request of this job paused creation')
     // During a resubmission a job keeps its phase when an attempt creates nothing.
     const settled = job.phase !== before.phase || commit.attempt?.changes.state === 'closed'
-    if (settled && waitsForIntent(state)) await ring('submit', () => doorbells.submit(placeOf(job)))
+    if (settled && !isHeld && waitsForIntent(state)) await ring('submit', () => doorbells.submit(placeOf(job)))
     else if (woken > 0) await ring('submit', () => doorbells.line())
     if (job.batch !== null && left(before, job)) await ring('submit', () => ringForCrowd(job))
     await Promise.all([
@@ -176,7 +177,8 @@ export function createLifecycle({
   const look = async (id: string): Promise<Seen> => ({ ...(await store.load(id)), at: performance.now() })
 
   /**
-   * Loads the job, decides, commits; starts over after a lost race. `seen`: decides on this first, without loading. Throws
+   * Loads the job, decides, commits; starts over after a lost race. `seen`: decides on this first, without loading. `isHeld`: the
+   * caller has a lease on the job and goes on with it, so it does not join the line again. Throws
    * when Redis does not respond: whether the commit was made is then unknown.
    */
   async function apply(
@@ -184,6 +186,7 @@ export function createLifecycle({
     event: JobEvent | ((commitId: string) => JobEvent),
     cause: Cause,
     seen?: Seen,
+    isHeld = false,
   ): Promise<ApplyResult> {
     let isInCrowd = false
     for (let race = 0; race < MAX_RACES; race++) {
@@ -216,7 +219,7 @@ export function createLifecycle({
       const result = await store.commit(state, decision, cause, commitId, known.commit)
       switch (result.status) {
         case 'applied':
-          await announce(state.job, result.state, decision, cause, result)
+          await announce(state.job, result.state, decision, cause, { ...result, isHeld })
           return {
             kind: 'applied',
             state: result.state,
@@ -226,12 +229,13 @@ export function createLifecycle({
           const again = await look(id)
           if (again.state === null) return { kind: 'missing' }
           // What it owed is due soon.
-          await announce(state.job, again.state, decision, cause, { owed: [], woken: 0 })
+          await announce(state.job, again.state, decision, cause, { owed: [], woken: 0, isHeld })
           return { kind: 'applied', state: again.state, seen: again }
         }
         case 'limited':
+          return { kind: 'limited', waitMs: result.waitMs, everyMs: result.everyMs }
         case 'paused':
-          return { kind: result.status, waitMs: result.waitMs }
+          return { kind: 'paused', waitMs: result.waitMs }
         case 'probing':
           return { kind: 'probing' }
         case 'taken':
@@ -315,7 +319,12 @@ export function createLifecycle({
       attempt: number,
       prediction: Prediction,
       cause: Cause,
-      { webhookId, seen, account }: { webhookId?: string; seen?: Seen; account?: string } = {},
+      {
+        webhookId,
+        seen,
+        account,
+        isHeld,
+      }: { webhookId?: string; seen?: Seen; account?: string; isHeld?: boolean } = {},
     ): Promise<ApplyResult> {
       const result = await apply(
         id,
@@ -328,6 +337,7 @@ export function createLifecycle({
         },
         cause,
         seen,
+        isHeld,
       )
       if (result.kind === 'ignored' && result.reason === 'no_news') {
         const { job } = result.state

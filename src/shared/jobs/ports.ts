@@ -24,8 +24,8 @@ export type CommitResult =
   /** Another commit was faster: load and decide again. */
   | { status: 'stale' }
   | { status: 'too_late' }
-  /** The create budget has no token now. */
-  | { status: 'limited'; waitMs: number }
+  /** The create budget has no token now, but one every so many ms. */
+  | { status: 'limited'; waitMs: number; everyMs: number }
   /** Creation is paused for the account. */
   | { status: 'paused'; waitMs: number }
   /** The circuit breaker is half open: no creation until a probe succeeds. */

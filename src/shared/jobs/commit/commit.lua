@@ -53,7 +53,7 @@
     full (detail: the limit) | crowded (detail: sequence or max_spend) | blocked (detail: the scope whose limit or pause it is)
     unleased (another worker may have the job)
     over_quota (detail: `<name of the limit> <limit> <usage>`) | short (detail: missing micro-credits) | batch_stopped (detail: why)
-    limited | paused (detail: ms to wait)
+    limited (detail: ms to wait, ms between two tokens) | paused (detail: ms to wait)
     probing (half open: no create until GET /account succeeds, then one at a time)
 
   An unknown or incomplete operation is an error, and nothing is written.
@@ -296,7 +296,7 @@ if ARGV[11] == '1' then
   end
   local early = arrival - tolerance - now_us
   if early > 0 then
-    return reply('limited', whole(math.ceil(early / 1000)))
+    return reply('limited', whole(math.ceil(early / 1000)) .. ' ' .. whole(math.ceil(interval / 1000)))
   end
   next_arrival = arrival + interval
 end

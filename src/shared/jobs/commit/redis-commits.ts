@@ -125,7 +125,10 @@ function resultOf(
   detail: string,
 ): CommitReply['result'] {
   switch (status) {
-    case 'limited':
+    case 'limited': {
+      const [waitMs, everyMs] = detail.split(' ').map(Number)
+      return { status, waitMs: waitMs ?? 0, everyMs: everyMs ?? 0 }
+    }
     case 'paused':
       return { status, waitMs: Number(detail) }
     case 'taken':
