@@ -14,10 +14,12 @@ export interface InHand {
   waits(isWaiting: boolean): void
   /** The budget has a token every `everyMs`, and none now; 0: it had one at once. */
   limited(everyMs: number): void
+  /** The job has to wait for something else: its lease ends, so that it may come back into line. */
+  release(): Promise<void>
 }
 
 export interface LineTakerOptions {
-  store: Pick<JobLine, 'claimLine' | 'renewLeases' | 'lease'> & DueTimes
+  store: Pick<JobLine, 'claimLine' | 'renewLeases' | 'endLease' | 'lease'> & DueTimes
   doorbells: Pick<Doorbells, 'submit' | 'line'>
   submit: (job: string, stopping: AbortSignal, inHand: InHand) => Promise<void>
   /** Jobs at the same time. */
@@ -77,6 +79,9 @@ export function createLineTaker({ store, doorbells, submit, atOnce, timings, log
     },
     limited(everyMs) {
       ahead = Math.min(atOnce, everyMs > 0 ? Math.max(1, Math.floor(AHEAD_MS / everyMs)) : ahead + 1)
+    },
+    async release() {
+      if (isLeased) await store.endLease(id)
     },
   })
 

@@ -62,7 +62,7 @@ export interface StartWorkersOptions {
   redis: Redis
   prefix: string
   queues: Queues
-  store: Pick<JobLine, 'claimLine' | 'renewLeases' | 'lease'> & DueTimes & DeadLetters
+  store: Pick<JobLine, 'claimLine' | 'renewLeases' | 'endLease' | 'lease'> & DueTimes & DeadLetters
   processors: Processors
   timings: Timings
   doorbells: Pick<Doorbells, 'submit' | 'line'>

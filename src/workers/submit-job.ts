@@ -51,7 +51,7 @@ export interface SubmitDependencies {
 }
 
 /** A job that this process has no lease on. */
-const NOT_IN_LINE: InHand = { waits: () => undefined, limited: () => undefined }
+const NOT_IN_LINE: InHand = { waits: () => undefined, limited: () => undefined, release: () => Promise.resolve() }
 
 type Uncreated = Exclude<CreateOutcome, { kind: 'created' }>
 
@@ -326,9 +326,10 @@ export function createSubmitJob({
   async function submitOnce(id: string, ticket: number, signal: AbortSignal, inHand: InHand): Promise<boolean> {
     inHand.waits(true)
     const wanted = await prepared(id, signal, inHand)
-    if (wanted === null) return false
+    if (wanted === null) return inHand.release().then(() => false)
     const permit = await intendInTurn(id, ticket, wanted, signal, inHand).finally(wanted.chosen.leave)
-    if (permit === null || permit === 'stale') return permit === 'stale'
+    if (permit === null) return inHand.release().then(() => false)
+    if (permit === 'stale') return true
     if ('closed' in permit) return waitForOther(id, permit.closed, signal)
     inHand.waits(false)
     try {

@@ -73,6 +73,10 @@ export function createRedisJobLine({
       if (jobs.length > 0) await renewLeases(redis, [keys.places], [leaseMs, lease, ...jobs])
     },
 
+    async endLease(job) {
+      await renewLeases(redis, [keys.places], ['0', lease, job])
+    },
+
     async holders() {
       const scopes = new Set<string>()
       for (let from = '-'; scopes.size < WAKES_AT_ONCE;) {

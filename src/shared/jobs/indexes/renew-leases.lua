@@ -1,5 +1,5 @@
 --[[
-  Renews the leases of jobs that a worker prepares or holds until there is a token.
+  Renews the leases of jobs that a worker prepares or holds until there is a token, or ends them: 0 ms.
 
   Input:   KEYS[1] places of jobs (hash), ARGV[1] lease ms, ARGV[2] name of the lease, ARGV[3..] jobs
   Output:  1
