@@ -14,8 +14,8 @@ export interface InHand {
   waits(isWaiting: boolean): void
   /** The budget has a token every `everyMs`, and none now; 0: it had one at once. */
   limited(everyMs: number): void
-  /** The job has to wait for something else: its lease ends, so that it may come back into line. */
-  release(): Promise<void>
+  /** The lease ends: the job has to wait for something else, or (`isOver`) never comes back into line. */
+  release(isOver: boolean): Promise<void>
 }
 
 export interface LineTakerOptions {
@@ -80,8 +80,8 @@ export function createLineTaker({ store, doorbells, submit, atOnce, timings, log
     limited(everyMs) {
       ahead = Math.min(atOnce, everyMs > 0 ? Math.max(1, Math.floor(AHEAD_MS / everyMs)) : ahead + 1)
     },
-    async release() {
-      if (isLeased) await store.endLease(id)
+    async release(isOver) {
+      if (isLeased) await store.endLease(id, isOver)
     },
   })
 

@@ -17,6 +17,7 @@ import {
   type JobLoader,
   type RedisClock,
 } from '../shared/jobs/ports.ts'
+import { mayReturn } from '../shared/jobs/rules/place.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import type { Accounts } from '../shared/replicate/accounts.ts'
@@ -322,13 +323,21 @@ export function createSubmitJob({
     }
   }
 
+  /** The job waits for something else, or is over. */
+  async function letGo(id: string, inHand: InHand): Promise<false> {
+    if (inHand.lease === undefined) return false
+    const { state } = await store.load(id)
+    await inHand.release(state === null || !mayReturn(state.job))
+    return false
+  }
+
   /** Returns true when the job is queued again and needs another POST. */
   async function submitOnce(id: string, ticket: number, signal: AbortSignal, inHand: InHand): Promise<boolean> {
     inHand.waits(true)
     const wanted = await prepared(id, signal, inHand)
-    if (wanted === null) return inHand.release().then(() => false)
+    if (wanted === null) return letGo(id, inHand)
     const permit = await intendInTurn(id, ticket, wanted, signal, inHand).finally(wanted.chosen.leave)
-    if (permit === null) return inHand.release().then(() => false)
+    if (permit === null) return letGo(id, inHand)
     if (permit === 'stale') return true
     if ('closed' in permit) return waitForOther(id, permit.closed, signal)
     inHand.waits(false)

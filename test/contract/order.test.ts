@@ -1,12 +1,12 @@
 import * as fc from 'fast-check'
 import { ulid } from 'ulid'
 import { describe, expect, test } from 'vitest'
-import { lineMember, parseFlightMember, parseLineMember } from '../../src/shared/jobs/record/line-member.ts'
-import type { JobKeys } from '../../src/shared/jobs/record/job-keys.ts'
+import { createRedisAuditSource } from '../../src/shared/audit/redis-audit-source.ts'
+import { checkOrder } from '../../src/shared/audit/rules/check-order.ts'
+import type { Problem } from '../../src/shared/audit/rules/finding.ts'
+import { flowOf, parseFlightMember } from '../../src/shared/jobs/record/line-member.ts'
 import type { JobStore } from '../../src/shared/jobs/ports.ts'
-import { PRIORITIES } from '../../src/shared/jobs/rules/job.ts'
 import type { Place } from '../../src/shared/jobs/rules/place.ts'
-import type { Redis } from 'ioredis'
 import { examples } from '../support/property-seed.ts'
 import { jobScene, type JobScene } from '../support/job-scene.ts'
 import { placed } from '../support/places.ts'
@@ -32,30 +32,8 @@ async function take(store: JobStore, count: number): Promise<Place[]> {
 const countOf = (places: readonly Place[], tenant: string): number =>
   places.filter((one) => one.tenant === tenant).length
 
-/** What the line itself implies about lanes and turns; parked lanes are not in order. */
-async function inconsistencies(redis: Redis, keys: JobKeys): Promise<string[]> {
-  const wrong: string[] = []
-  const line = (await redis.zrange(keys.line, '0', '-1')).map(parseLineMember)
-  const heads = await redis.hgetall(keys.laneHeads)
-  const lanes = await redis.zrange(keys.lanes, '0', '-1')
-  const flow = (one: Place): string => lineMember(one).split(' ').slice(0, 3).join(' ')
-  const flows = new Set(line.map(flow))
-  for (const one of flows) if (heads[one] === undefined) wrong.push(`${one} has no head`)
-  const listed = new Set(lanes.map((lane) => lane.split(' ')).map(([a, b, , , e]) => `${a} ${b} ${e}`))
-  for (const [name, head] of Object.entries(heads)) {
-    const isParked = head.startsWith('parked ')
-    if (listed.has(name) === isParked) wrong.push(`${name} is ${isParked ? 'listed' : 'not listed'}: ${head}`)
-  }
-  for (const priority of PRIORITIES) {
-    const waiting = new Set(
-      lanes.filter((lane) => lane.startsWith(`${priority[0]} `)).map((lane) => lane.split(' ')[1]),
-    )
-    const turns = await redis.zrange(keys.turns(priority), '0', '-1')
-    if (turns.toSorted().join() !== [...waiting].toSorted().join())
-      wrong.push(`${priority}: turns of ${turns.join()}, lanes of ${[...waiting].join()}`)
-  }
-  return wrong
-}
+const problemsOf = async ({ redis, keys }: JobScene): Promise<Problem[]> =>
+  checkOrder(await createRedisAuditSource({ redis, keys }).order(), keys)
 
 const limits = new Map<string, number>()
 
@@ -126,7 +104,8 @@ describe('the order of waiting jobs', () => {
   })
 
   test('parks what a limit or a pause holds up, and nothing else waits for it', async () => {
-    const { store, redis, keys } = await jobScene()
+    const scene = await jobScene()
+    const { store, redis, keys } = scene
     await redis.hset(keys.limits, 'default concurrency preset:one', '1')
     await redis.hset(keys.pauses, 'tenant:paused', '{}')
     await store.joinLine([
@@ -146,7 +125,7 @@ describe('the order of waiting jobs', () => {
     await redis.hset(keys.limits, 'concurrency preset:one', '')
     expect(await store.wakeLanes()).toBe(1)
     expect((await take(store, 200)).length).toBe(99)
-    expect(await inconsistencies(redis, keys)).toEqual([])
+    expect(await problemsOf(scene)).toEqual([])
   })
 
   test('gives no lease on a job that another worker took meanwhile, and the lease of a dead one ends', async () => {
@@ -194,7 +173,8 @@ const step: fc.Arbitrary<Step> = fc.record({
 })
 
 /** Jobs in random places come, go and end, beside limits and pauses that change. */
-async function story({ store, redis, keys }: JobScene, steps: readonly Step[]): Promise<void> {
+async function story(scene: JobScene, steps: readonly Step[]): Promise<void> {
+  const { store, redis, keys } = scene
   const taken: Place[] = []
   const flying: Place[] = []
   let joined = 0
@@ -263,7 +243,7 @@ async function story({ store, redis, keys }: JobScene, steps: readonly Step[]): 
   expect(taken.length + flying.length + rest.length + gone).toBe(joined)
   const ids = [...taken, ...flying, ...rest].map(({ job }) => job)
   expect(new Set(ids).size).toBe(ids.length)
-  expect(await inconsistencies(redis, keys)).toEqual([])
+  expect(await problemsOf(scene)).toEqual([])
   expect(await redis.zcard(keys.line)).toBe(0)
   expect(await redis.zcard(keys.parked)).toBe(0)
 }
@@ -277,5 +257,39 @@ test('every job that joins is taken once, within the limits, whatever happens be
       await scene.redis.del(scene.keys.places, scene.keys.shares)
     }),
     { numRuns: examples(25) },
+  )
+})
+
+test.each<[string, (scene: JobScene, lone: Place) => Promise<unknown>]>([
+  ['a head is lost', ({ redis, keys }, lone) => redis.hdel(keys.laneHeads, flowOf(lone))],
+  [
+    'a later head is noted',
+    ({ redis, keys }, lone) => redis.hset(keys.laneHeads, flowOf(lone), `9999999999999 ${lone.job}`),
+  ],
+  ['the entries are lost', ({ redis, keys }) => redis.del(keys.lanes)],
+  ['a turn is lost', ({ redis, keys }, lone) => redis.zrem(keys.turns('interactive'), lone.tenant)],
+  [
+    'a lane is parked for nothing',
+    ({ redis, keys }, lone) => redis.hset(keys.laneHeads, flowOf(lone), 'parked tenant:x 0'),
+  ],
+  [
+    'an entry is left over',
+    ({ redis, keys }, lone) => redis.zadd(keys.lanes, 0, `i ${lone.tenant} 1 job_gone model:gone`),
+  ],
+])('the audit finds and repairs that %s', async (_what, damage) => {
+  const scene = await jobScene()
+  const { store, redis } = scene
+  const lone = place({ tenant: 'lone' })
+  const others = many(3, { tenant: 'others' })
+  await store.joinLine([lone, ...others])
+  expect(await problemsOf(scene)).toEqual([])
+  await damage(scene, lone)
+  const found = await problemsOf(scene)
+  expect(found).not.toEqual([])
+  for (const [name, ...args] of found.flatMap(({ fix }) => fix)) await redis.call(name, ...args)
+  expect(await problemsOf(scene)).toEqual([])
+  await store.wakeLanes()
+  expect((await take(store, 10)).map(({ job }) => job).toSorted()).toEqual(
+    [lone, ...others].map(({ job }) => job).toSorted(),
   )
 })

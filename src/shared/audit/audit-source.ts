@@ -3,6 +3,7 @@ import type { UploadRecord } from '../inputs/rules/upload.ts'
 import type { StoredAmount } from '../limits/rules/stored.ts'
 import type { LoadedBatch } from './rules/check-batch.ts'
 import type { LoadedJob } from './rules/check-job.ts'
+import type { OrderSnapshot } from './rules/check-order.ts'
 import type { Problem } from './rules/finding.ts'
 
 /** Result of reading a job. `phase` is present even when the rest is unreadable. */
@@ -95,6 +96,8 @@ export interface AuditSource {
   stored(): Promise<Map<string, StoredCount>>
   /** tenant -> the sum of what these records say that they count */
   countedBy(names: Pick<KeyNames, 'jobs' | 'uploads' | 'keptFiles'>): Promise<Map<string, StoredAmount>>
+  /** The order of waiting jobs. */
+  order(): Promise<OrderSnapshot>
   /** phase -> number of jobs */
   counters(): Promise<Record<string, number>>
   /** Id of the newest transition. */

@@ -18,6 +18,7 @@ import { checkJob, ghost, type IndexMember, type LoadedJob } from './rules/check
 import { checkBudget, checkCounters, checkUpstream, type AttemptFacts } from './rules/check-upstream.ts'
 import { checkBatchMember, checkBatches, checkLedgers, checkFlight } from './check-shared-state.ts'
 import { checkNotifications } from './check-notifications.ts'
+import { checkOrder, waitingIn } from './rules/check-order.ts'
 import { checkStored } from './check-stored.ts'
 import { compareFile } from './compare-file.ts'
 import { problem, type Command, type Finding, type Invariant, type Problem } from './rules/finding.ts'
@@ -347,6 +348,8 @@ function createWalk(options: AuditOptions, began: number) {
       problems.push(...batches.problems)
       skipped.push(...batches.skipped)
       problems.push(...(await checkFlight(source, checks)))
+      const order = await source.order()
+      problems.push(...checkOrder(order, keys))
       problems.push(...(await checkKeptFiles(names, { source, keys })))
       problems.push(...(await checkUploads(names, { source, keys, artifacts })))
       problems.push(...(await checkStored(source, keys)))
@@ -355,6 +358,7 @@ function createWalk(options: AuditOptions, began: number) {
       if (tenants.size + unread.size > 0 && !(await source.sweepScheduled()))
         say('sweep_scheduled', 'sweep', 'no sweep is scheduled; a starting worker schedules it')
       if (!checks.quiescent) return
+      if (waitingIn(order) > 0) say('at_rest', 'line', `${waitingIn(order)} entries of the order of waiting jobs`)
       const due = await source.dueCount()
       if (due > 0) say('at_rest', 'due', `${due} members are due`)
     },

@@ -326,6 +326,29 @@ export function createRedisAuditSource({ redis, keys }: { redis: Redis; keys: Jo
 
     members,
 
+    async order() {
+      const [line, lanes, heads, interactive, batch, parked, places] = await run(
+        redis
+          .multi()
+          .zrange(keys.line, '0', '-1')
+          .zrange(keys.lanes, '0', '-1')
+          .hgetall(keys.laneHeads)
+          .zrange(keys.turns('interactive'), '0', '-1')
+          .zrange(keys.turns('batch'), '0', '-1')
+          .zrange(keys.parked, '0', '-1')
+          .hlen(keys.places),
+      )
+      const names = z.array(z.string())
+      return {
+        line: names.parse(line),
+        lanes: names.parse(lanes),
+        heads: texts.parse(heads),
+        turns: { interactive: names.parse(interactive), batch: names.parse(batch) },
+        parked: names.parse(parked),
+        places: z.number().parse(places),
+      }
+    },
+
     async holds(kind: 'zset' | 'set', key: string, member: string): Promise<boolean> {
       return kind === 'set' ? (await redis.sismember(key, member)) === 1 : (await redis.zscore(key, member)) !== null
     },

@@ -308,8 +308,8 @@ export interface JobLine {
   blockedBy(job: JobRecord): Promise<string | null>
   /** Renews the leases that this process has on jobs. */
   renewLeases(jobs: readonly string[]): Promise<void>
-  /** Ends the lease that this process has on a job, if it has one. */
-  endLease(job: string): Promise<void>
+  /** Ends the lease that this process has on a job, if it has one. `isOver`: the job never comes back into line. */
+  endLease(job: string, isOver: boolean): Promise<void>
   /** Jobs in flight of the scopes for which lanes are parked, some of them. */
   holders(): Promise<Holder[]>
   /** Frees a slot of a job that is not in flight any more. */

@@ -28,6 +28,7 @@ export const INVARIANTS = {
   input_kept:
     'Every long input is kept, and every file that an input names is kept with its recorded size and SHA-256, and lists the job as a user.',
   slots_match: 'The jobs in flight, and nothing else, count for limits of jobs in flight.',
+  order_follows: 'Every waiting job is reached by the order of tenants and lanes.',
   batch_counted: 'The counts and sums of a batch equal those of its jobs.',
   credit_adds_up: 'In every account granted = balance + held + captured, and a replay of its ledger gives the same.',
   hold_resolved_once: 'The hold of a job lasts until the job is final, and is then captured or released once.',

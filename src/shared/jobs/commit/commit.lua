@@ -203,7 +203,7 @@ while at <= #ARGV do
     if not order.limits or not order.pauses then
       return redis.error_reply('ERR commit: room is incomplete')
     end
-    local blocked = blocking_scope(order, { unpack(ARGV, at + 6, at + 2 + count) }, ARGV[at + 5], {})
+    local blocked = blocking_scope(order, { unpack(ARGV, at + 6, at + 2 + count) }, ARGV[at + 5])
     if blocked then
       return reply('blocked', blocked)
     end
@@ -503,7 +503,9 @@ while at <= #ARGV do
     local order = {
       line = line, lanes = lanes, heads = heads, i = interactive, b = batch, shares = shares, places = places, parked = parked,
     }
-    woken = woken + make_room(order, { unpack(ARGV, at + 12, at + 2 + count) })
+    if type_found(parked) ~= 'none' then
+      woken = woken + make_room(order, { unpack(ARGV, at + 12, at + 2 + count) })
+    end
   elseif name == 'sadd' then
     redis.call('SADD', key, first)
   elseif name == 'srem' then

@@ -20,9 +20,16 @@ local lease = ' ' .. ARGV[3] .. ' ' .. lease_end
 -- Each look takes a job, parks a lane, or notes the true head of one whose first job has left.
 local LOOKS = 2 * most + 50
 
-local function next_class(waiting)
+local shares = redis.call('HMGET', at.shares, 'turns', 'v i', 'v b')
+local turns, time = tonumber(shares[1] or '0'), { i = tonumber(shares[2] or '0'), b = tonumber(shares[3] or '0') }
+local waiting = { i = redis.call('ZCARD', at.i), b = redis.call('ZCARD', at.b) }
+local has_pauses = redis.call('EXISTS', at.pauses) == 1
+local changed, placed = {}, {}
+-- Slots that this script gives away, by scope.
+local taken = {}
+
+local function next_class()
   if waiting.i > 0 and waiting.b > 0 then
-    local turns = tonumber(redis.call('HGET', at.shares, 'turns') or '0')
     return turns >= BATCH_EVERY - 1 and 'b' or 'i'
   end
   return (waiting.i > 0 and 'i') or (waiting.b > 0 and 'b') or nil
@@ -37,86 +44,99 @@ local function cost_of(text, lane)
   return math.max(cost, LEAST_COST)
 end
 
--- Leases the job, and moves its tenant on. A job that was charged before has its old place, and costs nothing more.
-local function charge(class, tenant, job, start, cost)
+-- Leases the job, and returns the next tag of its tenant. A job that was charged before has its old place, and costs nothing more.
+local function charge(class, tenant, lane, job, start, cost, weight)
   local mine = 'f ' .. class .. ' ' .. tenant
-  local tags = redis.call('HMGET', at.shares, 'v ' .. class, mine)
-  local time, finish = math.max(tonumber(tags[1] or '0'), start), tonumber(tags[2] or '0')
+  local finish = tonumber(changed[mine] or redis.call('HGET', at.shares, mine) or '0')
   local place = redis.call('HGET', at.places, job)
+  time[class] = math.max(time[class], start)
+  placed[#placed + 1] = job
+  placed[#placed + 1] = (place and string.match(place, '^%S+') or exact(start)) .. lease
   if place then
-    redis.call('HSET', at.places, job, string.match(place, '^%S+') .. lease)
-    finish = math.max(finish, time)
-  else
-    redis.call('HSET', at.places, job, exact(start) .. lease)
-    local weight = tonumber(redis.call('HGET', at.limits, 'weight tenant:' .. tenant) or '1')
-    finish = math.max(start, finish) + cost / weight
-    redis.call('HSET', at.shares, mine, exact(finish), 'v ' .. class, exact(time))
+    return math.max(finish, time[class])
   end
-  redis.call('ZADD', at[class], 'XX', exact(finish), tenant)
+  finish = math.max(start, finish) + cost_of(cost, lane) / (tonumber(weight or '') or 1)
+  changed[mine] = exact(finish)
+  return finish
 end
 
-local taken = {}
-local function look(class, both)
-  local next = redis.call('ZRANGE', at[class], '0', '0', 'WITHSCORES')
-  local tenant, start = next[1], tonumber(next[2])
-  local entry = first_with(at.lanes, class .. ' ' .. tenant)
-  if not entry then
+-- Takes the next job of a class, or mends what keeps it from being taken: then nil.
+local function look(class)
+  local first = redis.call('ZRANGE', at[class], '0', '0', 'WITHSCORES')
+  local tenant, start = first[1], tonumber(first[2])
+  local mine = class .. ' ' .. tenant
+  local entries = first_with(at.lanes, mine, 2)
+  if not entries[1] then
     redis.call('ZREM', at[class], tenant)
+    waiting[class] = waiting[class] - 1
     return nil
   end
-  local head, job, lane = string.match(string.sub(entry, #class + #tenant + 3), '^(%d+ (%S+)) (%S+)$')
-  local member = first_with(at.line, class .. ' ' .. tenant .. ' ' .. lane .. ' ' .. head)
-  if not member then
-    settle_lane(at, class, tenant, lane)
+  local head, job, lane = string.match(string.sub(entries[1], #mine + 2), '^(%d+ (%S+)) (%S+)$')
+  local flow = mine .. ' ' .. lane
+  local members = first_with(at.line, flow, 2)
+  if not members[1] or head_of(members[1], flow) ~= head then
+    settle_lane(at, class, tenant, lane, head)
+    waiting[class] = redis.call('ZCARD', at[class])
     return nil
   end
   local scopes = scopes_of(tenant, lane)
-  local blocked = blocking_scope(at, scopes, job, taken)
+  local limits, weight = limits_of(at, scopes, 'weight tenant:' .. tenant)
+  local blocked = (has_pauses and paused_scope(at, scopes)) or full_scope(at, limits, job, taken)
+  local others = entries[2] ~= nil
   if blocked then
-    park_lane(at, class, tenant, lane, head, blocked, start)
+    park_lane(at, class, tenant, lane, head, blocked, start, others)
+    waiting[class] = waiting[class] - (others and 0 or 1)
     return nil
   end
   for _, scope in ipairs(scopes) do
     taken[scope] = (taken[scope] or 0) + 1
   end
-  redis.call('ZREM', at.line, member)
-  settle_lane(at, class, tenant, lane)
-  charge(class, tenant, job, start, cost_of(string.match(member, '%S+$'), lane))
-  if class == 'b' then
-    redis.call('HDEL', at.shares, 'turns')
-  elseif both then
-    redis.call('HINCRBY', at.shares, 'turns', 1)
+  redis.call('ZREM', at.line, members[1])
+  note_head(at, class, tenant, lane, head, members[2] and head_of(members[2], flow))
+  local tag = charge(class, tenant, lane, job, start, string.match(members[1], '%S+$'), weight)
+  if others or members[2] then
+    redis.call('ZADD', at[class], exact(tag), tenant)
+  else
+    redis.call('ZREM', at[class], tenant)
   end
-  return member, job
+  if class == 'b' then
+    turns = 0
+  elseif waiting.b > 0 then
+    turns = turns + 1
+  end
+  waiting[class] = waiting[class] - ((others or members[2]) and 0 or 1)
+  return members[1], job
 end
 
 local chosen, due = {}, {}
-local waiting = {}
-local function count()
-  waiting.i, waiting.b = redis.call('ZCARD', at.i), redis.call('ZCARD', at.b)
-end
-count()
 for _ = 1, LOOKS do
-  local class = #chosen < most and next_class(waiting)
+  local class = #chosen < most and next_class()
   if not class then
     break
   end
-  local member, job = look(class, waiting.i > 0 and waiting.b > 0)
+  local member, job = look(class)
   if member then
     chosen[#chosen + 1] = member
     due[#due + 1] = lease_end
     due[#due + 1] = 'job:' .. job
   end
-  count()
 end
--- Nobody waits, so nobody is owed a turn.
-if waiting.i + waiting.b == 0 and redis.call('EXISTS', at.parked) == 0 then
-  redis.call('DEL', at.shares)
+if #chosen > 0 then
+  redis.call('HSET', at.places, unpack(placed))
+  redis.call('ZADD', due_index, 'XX', 'LT', unpack(due))
+  if waiting.i + waiting.b > 0 or redis.call('EXISTS', at.parked) == 1 then
+    local fields = { 'turns', tostring(turns), 'v i', exact(time.i), 'v b', exact(time.b) }
+    for name, tag in pairs(changed) do
+      fields[#fields + 1] = name
+      fields[#fields + 1] = tag
+    end
+    redis.call('HSET', at.shares, unpack(fields))
+  else
+    -- Nobody waits, so nobody is owed a turn.
+    redis.call('DEL', at.shares)
+  end
 end
 if ARGV[4] == '1' then
   redis.call('INCR', claims)
-end
-if #due > 0 then
-  redis.call('ZADD', due_index, 'XX', 'LT', unpack(due))
 end
 return { waiting.i + waiting.b, unpack(chosen) }

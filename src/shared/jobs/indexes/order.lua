@@ -27,62 +27,70 @@ local function exact(number)
   return string.format('%.17g', number)
 end
 
--- The first member that begins with `prefix` and a blank; `!` is the next character after the blank.
-local function first_with(key, prefix)
-  return redis.call('ZRANGE', key, '[' .. prefix .. ' ', '(' .. prefix .. '!', 'BYLEX', 'LIMIT', '0', '1')[1]
+-- The first members that begin with `prefix` and a blank; `!` is the next character after the blank.
+local function first_with(key, prefix, most)
+  return redis.call('ZRANGE', key, '[' .. prefix .. ' ', '(' .. prefix .. '!', 'BYLEX', 'LIMIT', '0', most)
 end
 
 local function number_with(key, prefix)
   return redis.call('ZLEXCOUNT', key, '[' .. prefix .. ' ', '(' .. prefix .. '!')
 end
 
--- Puts a tenant that has lanes into the order, and takes it out when it has none.
-local function settle_tenant(at, class, tenant)
-  if not first_with(at.lanes, class .. ' ' .. tenant) then
-    redis.call('ZREM', at[class], tenant)
-  elseif not redis.call('ZSCORE', at[class], tenant) then
-    local tags = redis.call('HMGET', at.shares, 'v ' .. class, 'f ' .. class .. ' ' .. tenant)
-    redis.call('ZADD', at[class], exact(math.max(tonumber(tags[1] or '0'), tonumber(tags[2] or '0'))), tenant)
+-- Gives a tenant that has lanes a turn, unless it has one.
+local function give_turn(at, class, tenant)
+  local tags = redis.call('HMGET', at.shares, 'v ' .. class, 'f ' .. class .. ' ' .. tenant)
+  redis.call('ZADD', at[class], 'NX', exact(math.max(tonumber(tags[1] or '0'), tonumber(tags[2] or '0'))), tenant)
+end
+
+-- `<ready> <job>` of a member of the line that begins with `flow`.
+local function head_of(member, flow)
+  return string.match(string.sub(member, #flow + 2), '^%d+ %S+')
+end
+
+-- Notes `head` as that of a lane, instead of `noted`; each may be nil.
+local function note_head(at, class, tenant, lane, noted, head)
+  local flow, mine = class .. ' ' .. tenant .. ' ' .. lane, class .. ' ' .. tenant .. ' '
+  if noted then
+    redis.call('ZREM', at.lanes, mine .. noted .. ' ' .. lane)
+  end
+  if head then
+    redis.call('ZADD', at.lanes, '0', mine .. head .. ' ' .. lane)
+    redis.call('HSET', at.heads, flow, head)
+  else
+    redis.call('HDEL', at.heads, flow)
   end
 end
 
--- Notes the head of a lane after its jobs changed.
-local function settle_lane(at, class, tenant, lane)
+-- Finds the head of a lane after its jobs changed, or after it was parked.
+local function settle_lane(at, class, tenant, lane, noted)
   local flow = class .. ' ' .. tenant .. ' ' .. lane
-  local noted = redis.call('HGET', at.heads, flow)
-  if noted and string.sub(noted, 1, 7) == 'parked ' then
-    return
+  local member = first_with(at.line, flow, 1)[1]
+  note_head(at, class, tenant, lane, noted, member and head_of(member, flow))
+  if member then
+    give_turn(at, class, tenant)
+  elseif #first_with(at.lanes, class .. ' ' .. tenant, 1) == 0 then
+    redis.call('ZREM', at[class], tenant)
   end
-  local member = first_with(at.line, flow)
-  local head = member and string.match(string.sub(member, #flow + 2), '^%d+ %S+')
-  if head ~= (noted or nil) then
-    if noted then
-      redis.call('ZREM', at.lanes, class .. ' ' .. tenant .. ' ' .. noted .. ' ' .. lane)
-    end
-    if head then
-      redis.call('ZADD', at.lanes, '0', class .. ' ' .. tenant .. ' ' .. head .. ' ' .. lane)
-      redis.call('HSET', at.heads, flow, head)
-    else
-      redis.call('HDEL', at.heads, flow)
-    end
-  end
-  settle_tenant(at, class, tenant)
 end
 
--- Puts a job in line; returns whether it was not there.
+-- Puts a job in line, at the place that it had if it was chosen before.
 local function join_line(at, member)
-  if redis.call('ZADD', at.line, '0', member) == 0 then
-    return false
+  local is_new = redis.call('ZADD', at.line, '0', member) == 1
+  local class, tenant, lane, head, job = string.match(member, '^(%S+) (%S+) (%S+) (%d+ (%S+))')
+  local noted = redis.call('HGET', at.heads, class .. ' ' .. tenant .. ' ' .. lane)
+  -- A head that has left the line is found out when its turn comes. `parked` comes after every number.
+  if not is_new and not noted then
+    settle_lane(at, class, tenant, lane, nil)
+  elseif not noted or (head < noted and string.sub(noted, 1, 7) ~= 'parked ') then
+    note_head(at, class, tenant, lane, noted, head)
+    give_turn(at, class, tenant)
   end
-  local class, tenant, lane, job = string.match(member, '^(%S+) (%S+) (%S+) %d+ (%S+)')
-  settle_lane(at, class, tenant, lane)
-  local place = redis.call('HGET', at.places, job)
+  local place = is_new and redis.call('HGET', at.places, job)
   if place then
     local tag = string.match(place, '^%S+')
     redis.call('HSET', at.places, job, tag .. ' - 0')
     redis.call('ZADD', at[class], 'XX', 'LT', tag, tenant)
   end
-  return true
 end
 
 -- The scopes of all jobs of a lane. `preset:<name>@<tenant>`: those of the preset's own limit for each tenant.
@@ -104,24 +112,22 @@ local function limit_names(scope)
   return name, 'default ' .. name
 end
 
--- Limits of jobs in flight, by scope. An operator's empty text lifts the limit of the file.
-local function limits_of(at, scopes)
+-- Limits of jobs in flight, by scope. An operator's empty text lifts the limit of the file. Also the value of another field.
+local function limits_of(at, scopes, also)
   local names = {}
   for _, scope in ipairs(scopes) do
     names[#names + 1], names[#names + 2] = limit_names(scope)
   end
+  names[#names + 1] = also
   local found, limits = redis.call('HMGET', at.limits, unpack(names)), {}
   for i, scope in ipairs(scopes) do
     limits[scope] = tonumber(found[2 * i - 1] or found[2 * i] or '')
   end
-  return limits
+  return limits, also and found[#names]
 end
 
--- The scopes that pauses may concern: `all` besides those of the lane.
+-- The paused one of these scopes, if any.
 local function paused_scope(at, scopes)
-  if redis.call('EXISTS', at.pauses) == 0 then
-    return nil
-  end
   local names = { 'all', unpack(scopes) }
   local found = redis.call('HMGET', at.pauses, unpack(names))
   for i, scope in ipairs(names) do
@@ -131,13 +137,9 @@ local function paused_scope(at, scopes)
   end
 end
 
--- The scope that keeps a job from starting now; nil: none. `taken`: slots that this script gives away, by scope.
-local function blocking_scope(at, scopes, job, taken)
-  local paused = paused_scope(at, scopes)
-  if paused then
-    return paused
-  end
-  for scope, limit in pairs(limits_of(at, scopes)) do
+-- The scope whose limit keeps a job from starting now; nil: none. `taken`: slots that this script gives away, by scope.
+local function full_scope(at, limits, job, taken)
+  for scope, limit in pairs(limits) do
     local held = number_with(at.flight, scope) + (taken[scope] or 0)
     if held >= limit and not redis.call('ZSCORE', at.flight, scope .. ' ' .. job) then
       return scope
@@ -145,35 +147,38 @@ local function blocking_scope(at, scopes, job, taken)
   end
 end
 
--- Sets a lane aside until its scope has room.
-local function park_lane(at, class, tenant, lane, head, scope, tag)
+local function blocking_scope(at, scopes, job)
+  return paused_scope(at, scopes) or full_scope(at, (limits_of(at, scopes)), job, {})
+end
+
+-- Sets a lane aside until its scope has room. `others`: whether the tenant has other lanes.
+local function park_lane(at, class, tenant, lane, head, scope, tag, others)
   local mark = scope .. ' ' .. string.format('%020.6f', tag)
   redis.call('ZREM', at.lanes, class .. ' ' .. tenant .. ' ' .. head .. ' ' .. lane)
   redis.call('HSET', at.heads, class .. ' ' .. tenant .. ' ' .. lane, 'parked ' .. mark)
   redis.call('ZADD', at.parked, '0', mark .. ' ' .. class .. ' ' .. tenant .. ' ' .. lane)
-  settle_tenant(at, class, tenant)
+  if not others then
+    redis.call('ZREM', at[class], tenant)
+  end
 end
 
 -- Puts up to `most` parked lanes of a scope back, those of the tenants whose turn is next first. Returns their number.
 local function unpark(at, scope, most)
-  local found = redis.call('ZRANGE', at.parked, '[' .. scope .. ' ', '(' .. scope .. '!', 'BYLEX', 'LIMIT', '0', tostring(most))
+  local found = first_with(at.parked, scope, most)
   for _, member in ipairs(found) do
     local tag, class, tenant, lane = string.match(member, ' (%S+) (%S+) (%S+) (%S+)$')
     redis.call('ZREM', at.parked, member)
-    redis.call('HDEL', at.heads, class .. ' ' .. tenant .. ' ' .. lane)
-    settle_lane(at, class, tenant, lane)
+    settle_lane(at, class, tenant, lane, nil)
     redis.call('ZADD', at[class], 'XX', 'LT', exact(tonumber(tag)), tenant)
   end
   return #found
 end
 
--- Puts parked lanes back where something has ended: a job in flight of these scopes. Returns the number of lanes.
+-- Puts a parked lane of each scope back, because a job in flight of these scopes has ended. Returns the number of lanes.
 local function make_room(at, scopes)
   local woken = 0
-  if redis.call('EXISTS', at.parked) == 1 then
-    for _, scope in ipairs(scopes) do
-      woken = woken + unpark(at, scope, 1)
-    end
+  for _, scope in ipairs(scopes) do
+    woken = woken + unpark(at, scope, 1)
   end
   return woken
 end

@@ -73,8 +73,9 @@ export function createRedisJobLine({
       if (jobs.length > 0) await renewLeases(redis, [keys.places], [leaseMs, lease, ...jobs])
     },
 
-    async endLease(job) {
-      await renewLeases(redis, [keys.places], ['0', lease, job])
+    async endLease(job, isOver) {
+      if (isOver) await redis.hdel(keys.places, job)
+      else await renewLeases(redis, [keys.places], ['0', lease, job])
     },
 
     async holders() {

@@ -7,9 +7,9 @@ import { applyCommit } from './apply-commit.ts'
 import type { Consequence, Settlement } from './consequence.ts'
 import { storedAttempt, type Commit, type Health, type PauseReason } from './decision.ts'
 import { historyLine } from './history.ts'
-import { isFinal, type Cause, type JobRecord, type JobState, type Phase } from './job.ts'
+import { isFinal, type Cause, type JobRecord, type JobState } from './job.ts'
 import { FIRST_KEEP, firstCleanUp } from './keep.ts'
-import { placeOf, scopesOf } from './place.ts'
+import { mayReturn, placeOf, scopesOf } from './place.ts'
 import { isInFlight } from './sharing.ts'
 import { waitsForIntent } from './submit.ts'
 import type { Timings } from './timings.ts'
@@ -94,15 +94,12 @@ function phaseMoves(before: JobRecord, after: JobRecord): Consequence[] {
 const without = (some: readonly string[], others: readonly string[]): string[] =>
   some.filter((one) => !others.includes(one))
 
-/** Phases of a job that no prediction serves yet, and that may return to its place in line. */
-const PLACED: ReadonlySet<Phase> = new Set(['queued', 'submitting', 'unknown', 'resubmitting'])
-
 /** What moves in the order of waiting jobs: a lease has taken the job from the line already. */
 function orderMoves(before: JobState, after: JobState, { lease }: Commit): Consequence[] {
   const moves: Consequence[] = []
   if (lease === undefined && waitsForIntent(before) && !waitsForIntent(after))
     moves.push({ kind: 'line_left', place: placeOf(before.job) })
-  if (PLACED.has(before.job.phase) && !PLACED.has(after.job.phase)) moves.push({ kind: 'place_given_up' })
+  if (mayReturn(before.job) && !mayReturn(after.job)) moves.push({ kind: 'place_given_up' })
   return moves
 }
 

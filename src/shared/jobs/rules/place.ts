@@ -1,5 +1,5 @@
 import { decodeTime } from 'ulid'
-import type { JobRecord, Priority } from './job.ts'
+import type { JobRecord, Phase, Priority } from './job.ts'
 
 /** The place of a waiting job, from which the order of jobs follows (docs/adr/0017-fair-order.md). */
 export interface Place {
@@ -34,6 +34,11 @@ export function targetScope({
 
 export const laneOf = (job: Pick<JobRecord, 'preset' | 'model' | 'deployment' | 'version'>): string =>
   [...(job.preset === null ? [] : [`preset:${job.preset}`]), targetScope(job)].join('|')
+
+const PLACED: ReadonlySet<Phase> = new Set(['queued', 'submitting', 'unknown', 'resubmitting'])
+
+/** Whether the job may return to its place in line: no prediction serves it yet. */
+export const mayReturn = ({ phase }: Pick<JobRecord, 'phase'>): boolean => PLACED.has(phase)
 
 /** Part of the format of the line: the same for a job until it leaves the line. */
 export const placeOf = (job: Placed): Place => ({
