@@ -52,7 +52,7 @@ export function createAcceptJob(dependencies: AcceptJobDependencies): AcceptJob 
     { files = new Map(), answering }: AcceptOptions,
   ): Promise<AcceptResult> {
     try {
-      await mayRunUnpriced(tenant, [job])
+      await mayRunUnpriced({ tenant, key_id: keyId }, [job])
     } catch (error) {
       // A repeated request returns its original job, which was accepted before the tenant was limited.
       const known = idempotency && (await lifecycle.known(idempotency))

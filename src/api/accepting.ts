@@ -1,3 +1,4 @@
+import type { OverBudget } from '../shared/credits/rules/spending-budget.ts'
 import { ServiceError } from '../shared/errors/service-error.ts'
 import { InputFilesError } from '../shared/inputs/inputs.ts'
 import { tooMuchStored, type StoredBeyond } from '../shared/limits/rules/stored.ts'
@@ -46,6 +47,7 @@ export function refusedAccept(
     | { kind: 'key_reused' | 'too_late' | 'beyond' }
     | { kind: 'full'; limit: number }
     | { kind: 'over_quota'; beyond: StoredBeyond }
+    | ({ kind: 'over_budget' } & OverBudget)
     | { kind: 'short'; missing: number },
 ): ServiceError {
   switch (result.kind) {
@@ -64,6 +66,8 @@ export function refusedAccept(
       )
     case 'over_quota':
       return tooMuchStored(result.beyond)
+    case 'over_budget':
+      return budgetExceeded(result)
     case 'beyond':
       return new ServiceError(
         'credits_not_countable',
@@ -74,6 +78,26 @@ export function refusedAccept(
         missing: result.missing,
       })
   }
+}
+
+const SUBJECTS = {
+  tenant: 'of this tenant',
+  key: 'of this key',
+  preset: 'of the preset',
+  user: 'of this user',
+} as const
+
+/** What a budget of all tenants counts is not shown to one of them. */
+function budgetExceeded({ charge: { budget, period, amount }, used }: OverBudget): ServiceError {
+  const { id, title, scope, tenant, limit, period: each } = budget
+  const missing = used + amount - limit
+  const until = new Date(period.until).toISOString()
+  const name = title === '' ? id : `"${title}" (${id})`
+  return new ServiceError(
+    'budget_exceeded',
+    `The budget ${name} ${SUBJECTS[scope]} for each ${each} has no room: ${inCredits(missing)} credits are missing. It resets at ${until}.`,
+    { budget: id, resetsAt: period.until, missing, ...(tenant === null ? {} : { allowed: limit, used }) },
+  )
 }
 
 /** Exact decimal credits of micro-credits: `0.007` for 7000. */

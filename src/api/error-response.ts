@@ -30,6 +30,8 @@ export function errorResponse(error: ServiceError): ProblemResponse {
       ...(error.allowed === null ? {} : { allowed: error.allowed }),
       ...(error.used === null ? {} : { used: error.used }),
       ...(error.missing === null ? {} : { missing: error.missing }),
+      ...(error.budget === null ? {} : { budget: error.budget }),
+      ...(error.resetsAt === null ? {} : { resets_at: new Date(error.resetsAt).toISOString() }),
       ...(error.keyId === null ? {} : { key_id: error.keyId }),
       ...(error.fields.length > 0 ? { errors: error.fields.slice(0, MAX_FIELDS) } : {}),
     },

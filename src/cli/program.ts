@@ -24,6 +24,10 @@ const OPERATOR: Record<string, { summary: string; load: () => Promise<DefineComm
     summary: 'creates, rotates, revokes and shows API keys',
     load: async () => (await import('./keys-command.ts')).keysCommand,
   },
+  budgets: {
+    summary: 'limits what jobs may cost in a day, week or month',
+    load: async () => (await import('./budgets-command.ts')).budgetsCommand,
+  },
   credits: {
     summary: 'grants credits, and shows accounts, ledgers and spending',
     load: async () => (await import('./credits-command.ts')).creditsCommand,

@@ -49,6 +49,7 @@ import type {
   Job,
   JobLogs,
   JobManifest,
+  Budget,
   LedgerEntry,
   ManifestLine,
   Model,
@@ -181,6 +182,8 @@ export interface Client extends NotificationClient {
   /** Every movement of credits, newest first. */
   ledger(options?: LedgerOptions): PagedList<LedgerEntry>
   spending(options?: SpendingOptions): Promise<Spending>
+  /** What the jobs of the tenant may cost in a day, week or month, and what they have cost. */
+  budgets(options?: CallOptions): Promise<Budget[]>
 
   /** Exchanges an API key for a session cookie that scripts cannot read. */
   signIn(key: string, options?: CallOptions): Promise<void>
@@ -497,6 +500,8 @@ export function createClient(options: ClientOptions): Client {
 
     spending: ({ signal, timeout, ...spending } = {}) =>
       call(`/v1/credits/spending${queryOf(spending)}`, { signal, timeout }),
+
+    budgets: async (callOptions = {}) => (await call<Page<Budget>>('/v1/budgets', callOptions)).data,
 
     signIn: (key, callOptions = {}) => call('/v1/session', callOptions, posted({ key })),
 

@@ -281,6 +281,7 @@ export type NotificationType =
   | 'batch.finished'
   | 'credits.low'
   | 'credits.exhausted'
+  | 'budget.alert'
   | 'artifact.at_risk'
   | 'endpoint.disabled'
   | 'job.progress'
@@ -958,6 +959,45 @@ export interface SpendingSum {
   uncollected: number
 }
 
+export type BudgetPage = Page<Budget>
+
+/** A limit of what jobs may cost in a calendar period. Whole micro-credits. */
+export interface Budget {
+  id: string
+  title: string
+  /** What the budget counts the jobs of. */
+  scope: 'tenant' | 'key' | 'preset' | 'user'
+  /** null: of all tenants; only with a preset. */
+  tenant: string | null
+  key_id: string | null
+  preset: string | null
+  /** With `scope: user`, null means each user for itself. */
+  user: string | null
+  period: 'day' | 'week' | 'month'
+  time_zone: string
+  /** For each period. */
+  limit: number
+  /** Whether jobs beyond the limit are refused. */
+  hard: boolean
+  /** Percents of the limit at which `budget.alert` happens. */
+  alert_at: number[]
+  /** In this period; null if each user has the limit for itself. */
+  used: number | null
+  /** Until the limit, at least 0; null as above. */
+  remaining: number | null
+  /** The hundred users who have used most in this period; null if the budget has one limit. */
+  users:
+    | {
+        user: string
+        used: number
+      }[]
+    | null
+  period_started_at: string
+  /** When the next period begins. */
+  resets_at: string
+  created_at: string
+}
+
 /** Exactly one of the two fields. */
 export interface SignIn {
   /** An API key. */
@@ -1219,6 +1259,7 @@ export interface Notification {
     | 'batch.finished'
     | 'credits.low'
     | 'credits.exhausted'
+    | 'budget.alert'
     | 'artifact.at_risk'
     | 'endpoint.disabled'
     | 'job.progress'
@@ -1274,6 +1315,7 @@ export interface NotificationDetail {
     | 'batch.finished'
     | 'credits.low'
     | 'credits.exhausted'
+    | 'budget.alert'
     | 'artifact.at_risk'
     | 'endpoint.disabled'
     | 'job.progress'
@@ -1451,6 +1493,45 @@ export interface LowBalance {
    * lifts it again, or this value is set again. null: never.
    */
   low_balance: number | null
+}
+
+export interface BudgetRequest {
+  /** Default: "". */
+  title?: string | undefined
+  /** What the budget counts the jobs of. */
+  scope: 'tenant' | 'key' | 'preset' | 'user'
+  /** Required, except for a preset: null is then all tenants together. */
+  tenant?: string | null | undefined
+  /** The API key, with `scope: key`. */
+  key_id?: string | null | undefined
+  /** The preset, with `scope: preset`. */
+  preset?: string | null | undefined
+  /** The user of the tenant, with `scope: user`; null: each user has the limit for itself. */
+  user?: string | null | undefined
+  /** A calendar day, a week from Monday on, or a calendar month. */
+  period: 'day' | 'week' | 'month'
+  /** The IANA time zone of the calendar. Default: "UTC". */
+  time_zone?: string | undefined
+  /** Micro-credits for each period. From 1 to 4503599627370496. */
+  limit: number
+  /**
+   * Whether jobs beyond the limit are refused with 402 `budget_exceeded`. false: they are only counted. Default:
+   * true.
+   */
+  hard?: boolean | undefined
+  /** Percents of the limit. The event `budget.alert` happens once in a period when one of them is reached. */
+  alert_at?: number[] | undefined
+}
+
+/** Absent fields are unchanged. */
+export interface BudgetChange {
+  title?: string | undefined
+  /** Micro-credits for each period. From 1 to 4503599627370496. */
+  limit?: number | undefined
+  /** Whether jobs beyond the limit are refused with 402 `budget_exceeded`. false: they are only counted. */
+  hard?: boolean | undefined
+  /** Percents of the limit. The event `budget.alert` happens once in a period when one of them is reached. */
+  alert_at?: number[] | undefined
 }
 
 /** A prediction, as Replicate's webhooks contain it. */
@@ -1657,12 +1738,16 @@ export interface Problem {
   code: ErrorCode
   /** In a 429: the name of the exceeded limit. */
   limit?: string
-  /** In `too_much_stored`: the value of the exceeded limit. */
+  /** In `too_much_stored` and `budget_exceeded`: the value of the exceeded limit. */
   allowed?: number
-  /** In `too_much_stored`: the usage. */
+  /** In `too_much_stored` and `budget_exceeded`: the usage. */
   used?: number
   /** In a 402: the missing micro-credits. */
   missing?: number
+  /** In `budget_exceeded`: the id of the budget. */
+  budget?: string
+  /** In `budget_exceeded`: the end of its period. */
+  resets_at?: string
   /** In `key_already_made`: the id of the existing key. */
   key_id?: string
   /** In `invalid_request`: the first twenty invalid fields. */
@@ -1694,6 +1779,12 @@ export type ErrorCode =
   | 'unauthenticated'
   /** 402. The estimate exceeds the balance; `missing` is the difference in micro-credits. */
   | 'insufficient_credits'
+  /**
+   * 402. The estimate does not fit into a budget of the tenant, the key, the preset or the user. `budget` names
+   * it, and `resets_at` is the end of its period. `allowed`, `used` and `missing` are micro-credits; a budget of
+   * all tenants shows only `missing`.
+   */
+  | 'budget_exceeded'
   /**
    * 403. The credentials are valid but do not permit this request: the key lacks the scope, or a job token was
    * sent where a key is required.
@@ -1753,6 +1844,8 @@ export type ErrorCode =
    * already damaged or beyond 2^53; `genqueue ledger verify` shows the cause.
    */
   | 'credits_not_countable'
+  /** 409. A tenant, key, preset or user has at most 10 budgets. Remove one first. */
+  | 'too_many_budgets'
   /** 409. A tenant has at most 50 endpoints. Delete one first. */
   | 'too_many_endpoints'
   /**

@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { Batch, Credits, Job, JsonObject } from './types.ts'
+import type { Batch, Budget, Credits, Job, JsonObject } from './types.ts'
 
 /** A job in a notification: with the payload `full` all of it. */
 export type NotifiedJob = Pick<Job, 'id' | 'status' | 'rev' | 'batch' | 'metadata' | 'error'> & Partial<Job>
@@ -11,6 +11,7 @@ export type NotificationPayload = { /** When the event happened. */ timestamp: s
       data: { job: NotifiedJob }
     }
   | { type: 'batch.finished'; data: { batch: Batch } }
+  | { type: 'budget.alert'; data: { budget: Omit<Budget, 'users'> & { level: number | null } } }
   | { type: 'credits.low' | 'credits.exhausted'; data: { credits: Credits & { missing?: number } } }
   | { type: 'endpoint.disabled'; data: { endpoint: { id: string; reason: string; detail: string } } }
   | { type: 'endpoint.test'; data: JsonObject }

@@ -21,6 +21,8 @@ import { createMayRunUnpriced } from '../api/unpriced.ts'
 import { artifactRoutes } from '../api/routes/artifacts.ts'
 import { batchRoutes } from '../api/routes/batches.ts'
 import { createIdempotencyOf } from '../api/idempotency.ts'
+import { budgetRoutes } from '../api/routes/budgets.ts'
+import { createBudgetAdmin } from '../shared/credits/budget-admin.ts'
 import { creditRoutes } from '../api/routes/credits.ts'
 import { deletionRoutes } from '../api/routes/deletion.ts'
 import { docsRoutes } from '../api/routes/docs.ts'
@@ -198,6 +200,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   const mayRun = createMayRun(config.rawModels)
   const mayRunUnpriced = createMayRunUnpriced({
     credits: core.credits,
+    budgets: core.budgetBook,
     isAllowed: config.unpricedModels === 'allow',
   })
   const { resolveJob, resolveCreate } = createResolveJob({
@@ -253,6 +256,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   const files = { store, links, lasting, auth, cors, ensureDeployment: core.ensureDeployment }
   // Agents get the bytes of pictures, and no redirect into a bucket.
   const passed = { open: artifacts.open.bind(artifacts), link: () => Promise.resolve(null) }
+  const budgets = budgetRoutes(createBudgetAdmin({ store: core.budgets, tenants: tenantAdmin }))
   const forAgents = [...jobs, ...presets, ...credits, ...artifactRoutes({ ...files, artifacts: passed })]
   const app = createApp({
     routes: [
@@ -342,6 +346,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       ...outputRoutes({ store, streams, outputs, logsOf, show, log }),
       ...tenantRoutes(tenantAdmin, config.tenantLimits),
       ...credits,
+      ...budgets,
       ...healthRoutes({
         version: VERSION,
         checks: {

@@ -19,6 +19,7 @@ import { accountsOf, type AccountSettings } from '../shared/settings/accounts.ts
 import { ConfigError, type Config } from '../shared/settings/config.ts'
 import { createRedisSingleNotices } from '../shared/notifications/redis-single-notices.ts'
 import { createWarnings } from '../shared/notifications/warnings.ts'
+import { createBudgetBook, createRedisBudgetStore } from '../shared/credits/redis-budget-store.ts'
 import { createRedisCreditStore } from '../shared/credits/redis-credit-store.ts'
 import { deploymentLost } from '../shared/errors/service-error.ts'
 import { rememberCheck } from '../shared/process/health.ts'
@@ -152,6 +153,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     id: deployment.id,
   })
   const quota = { tenants: createTenantKeys(keys.tag).tenants, defaults: config.tenantLimits }
+  const budgets = { book: createBudgetBook({ redis, keys }) }
   const store = wrap.store(
     createRedisJobStore({
       redis,
@@ -161,6 +163,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
       commits,
       confirmDurable,
       quota,
+      budgets,
     }),
   )
   const doorbells = createDoorbells(queues, store)
@@ -199,6 +202,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     account: DEFAULT_ACCOUNT,
     commits,
     confirmDurable,
+    budgets,
   })
   const artifacts = wrap.artifacts(storage.artifacts)
   const uploads = createRedisUploadStore({
@@ -228,6 +232,8 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     publicUrl,
     tenants: createTenantStore(redis, keys, config, deployment.id),
     credits: createRedisCreditStore({ redis, keys, confirmDurable }),
+    budgets: createRedisBudgetStore({ redis, keys, confirmDurable }),
+    budgetBook: budgets.book,
     warnings: createWarnings({ notices: createRedisSingleNotices({ redis, keys, timings }), doorbells, log }),
     /** Whether Redis still holds the deployment that this process started with. */
     sameDeployment,

@@ -42,6 +42,7 @@ export function buildNotifications(core: Core, options: ServiceOptions, scope: S
     jobs: store,
     batches: core.batchStore,
     credits: core.credits,
+    budgets: core.budgets,
     endpoints,
     notices,
     store: notifications,

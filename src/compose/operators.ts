@@ -3,6 +3,8 @@ import { runAudit, type AuditReport } from '../shared/audit/audit.ts'
 import { createRedisAuditSource } from '../shared/audit/redis-audit-source.ts'
 import { ConfigError, type Config } from '../shared/settings/config.ts'
 import { createCreditAdmin, type CreditAdmin } from '../shared/credits/credit-admin.ts'
+import { createBudgetAdmin, type BudgetAdmin } from '../shared/credits/budget-admin.ts'
+import { createRedisBudgetStore } from '../shared/credits/redis-budget-store.ts'
 import type { CreditStore } from '../shared/credits/ports.ts'
 import { createRedisCreditStore } from '../shared/credits/redis-credit-store.ts'
 import { createRedisLedgerSource } from '../shared/credits/redis-ledger-source.ts'
@@ -46,6 +48,7 @@ export interface OperatorTools {
   /** Creates the code of a sign-in link for the development key. */
   makeLoginCode(): Promise<string>
   credits: { store: CreditStore; admin: CreditAdmin }
+  budgets: BudgetAdmin
   /** Replays the ledger of one tenant or of all. */
   verifyLedgers(tenant: string | null): AsyncIterable<LedgerVerdict>
 }
@@ -96,6 +99,7 @@ export async function openForOperators(config: Config, log: Logger, scope: Scope
   const tokens = createWebhookTokens({ deployment: deployment.id, keys: deployment.keys, publicUrl: () => null })
   const { artifacts } = await buildStorage(config, scope)
   const credits = createRedisCreditStore({ redis, keys })
+  const tenants = createTenantAdmin(createTenantStore(redis, keys, config, deployment.id))
   const source = createRedisAuditSource({ redis, keys })
   const ledgers = createRedisLedgerSource({ redis, keys })
   return {
@@ -125,9 +129,10 @@ export async function openForOperators(config: Config, log: Logger, scope: Scope
     },
     rotateTokenKey: (options) => rotateDeploymentKey(redis, keys.deployment, options),
     rotateLinkKey: ({ now }) => rotateLinkKey(redis, keys.deployment, { now, pause: (ms) => setTimeout(ms) }),
-    tenants: createTenantAdmin(createTenantStore(redis, keys, config, deployment.id)),
+    tenants,
     makeLoginCode: createRedisLoginCodes(redis, createTenantKeys(keys.tag)).make,
     credits: { store: credits, admin: createCreditAdmin(credits) },
+    budgets: createBudgetAdmin({ store: createRedisBudgetStore({ redis, keys }), tenants }),
     async *verifyLedgers(tenant) {
       for (const one of tenant === null ? await source.ledgers() : [tenant]) yield await verifyLedger(ledgers, one)
     },

@@ -10,6 +10,8 @@ const OPERATOR = 'You cannot change this. Report it to the user; an operator of 
 const TO_DO: Partial<Record<ErrorCode, string>> = {
   invalid_request: 'Correct the fields that `errors` names. `presets` with a name shows the schema of its input.',
   insufficient_credits: 'Nothing was submitted. Choose a cheaper preset, or ask the user to have credits granted.',
+  budget_exceeded:
+    'Nothing was submitted. Choose a cheaper preset, wait until the budget resets, or ask the user to have it raised.',
   no_price: 'Submit by a preset that has a price; `presets` lists them.',
   raw_models_disabled: 'Submit by a preset; `presets` lists them.',
   forbidden: 'The API key lacks a scope. Ask the user for a key that has it.',

@@ -1,7 +1,10 @@
 import { decodeTime } from 'ulid'
 import type { BatchStore } from '../shared/batches/ports.ts'
 import type { BatchRecord } from '../shared/batches/rules/batch.ts'
-import type { CreditStore } from '../shared/credits/ports.ts'
+import type { BudgetStore, CreditStore } from '../shared/credits/ports.ts'
+import { budgetView } from '../shared/credits/rules/budget-view.ts'
+import { periodFrom } from '../shared/credits/rules/period.ts'
+import { levelReached } from '../shared/credits/rules/spending-budget.ts'
 import { accountView } from '../shared/credits/rules/credit-view.ts'
 import type { JobLoader } from '../shared/jobs/ports.ts'
 import { effectKey, type JobRecord } from '../shared/jobs/rules/job.ts'
@@ -16,6 +19,7 @@ export interface DistributeDependencies {
   jobs: JobLoader
   batches: Pick<BatchStore, 'read'>
   credits: Pick<CreditStore, 'account'>
+  budgets: Pick<BudgetStore, 'read' | 'counts'>
   endpoints: Pick<EndpointStore, 'read' | 'list'>
   notices: Pick<NoticeStore, 'owed' | 'announce' | 'distributed' | 'distributedOf'>
   store: Pick<NotificationStore, 'add' | 'resume' | 'abandon'>
@@ -41,7 +45,7 @@ interface Event extends Happened {
  * removes the notice; doing it again changes nothing.
  */
 export function createDistributeNotice(dependencies: DistributeDependencies) {
-  const { jobs, batches, credits, endpoints, notices, store, batchView, lastPrediction, wake } = dependencies
+  const { jobs, batches, credits, budgets, endpoints, notices, store, batchView, lastPrediction, wake } = dependencies
 
   async function distribute(event: Event): Promise<void> {
     const { id, tenant, type, about, data, prediction } = event
@@ -76,6 +80,24 @@ export function createDistributeNotice(dependencies: DistributeDependencies) {
     return { credits: { ...accountView(tenant, await credits.account(tenant)), ...more } }
   }
 
+  /** null: the budget was removed. */
+  async function budgetAlert({
+    budget: id,
+    period: name,
+    subject,
+  }: Extract<TenantNotice, { type: 'budget.alert' }>): Promise<JsonObject | null> {
+    const budget = await budgets.read(id)
+    if (budget === null) return null
+    const counts = await budgets.counts(id, name)
+    const own = { ...counts, used: new Map([['', counts.used.get(subject) ?? 0]]) }
+    const { users: _users, ...view } = budgetView(
+      subject === '' ? budget : { ...budget, user: subject },
+      periodFrom(budget.period, budget.time_zone, name),
+      own,
+    )
+    return { budget: { ...view, level: levelReached(budget, counts.alerted.get(subject) ?? 0) } }
+  }
+
   async function contentOf(
     tenant: string,
     notice: TenantNotice,
@@ -95,6 +117,10 @@ export function createDistributeNotice(dependencies: DistributeDependencies) {
         return { about, data: await creditsOf(tenant, {}), webhook: null }
       case 'credits.exhausted':
         return { about, data: await creditsOf(tenant, { missing: notice.missing }), webhook: null }
+      case 'budget.alert': {
+        const data = await budgetAlert(notice)
+        return data && { about, data, webhook: null }
+      }
       case 'endpoint.disabled': {
         const { endpoint, reason, detail } = notice
         return { about, data: { endpoint: { id: endpoint, reason, detail } }, webhook: null, except: endpoint }

@@ -1436,6 +1436,9 @@ describe('the commit script', () => {
   const OPERATIONS: Record<CommitOperation, true> = {
     afford: true,
     batch_done: true,
+    budgets_are: true,
+    charge_budget: true,
+    correct_budget: true,
     below: true,
     count_stored: true,
     crowd: true,
@@ -1458,6 +1461,7 @@ describe('the commit script', () => {
     land: true,
     leased: true,
     may_begin: true,
+    may_spend: true,
     may_store: true,
     mine: true,
     owe: true,

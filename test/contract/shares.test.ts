@@ -9,6 +9,9 @@ import { sameAgain, type NewJob } from '../../src/shared/jobs/rules/new-job.ts'
 import type { JobStore } from '../../src/shared/jobs/ports.ts'
 import { isInFlight } from '../../src/shared/jobs/rules/sharing.ts'
 import { moneyScene, newJob, predictionOf, type MoneyScene } from '../support/money.ts'
+import type { Period } from '../../src/shared/credits/rules/period.ts'
+import type { Budget } from '../../src/shared/credits/rules/spending-budget.ts'
+import { dayOf } from '../../src/shared/credits/rules/spending.ts'
 import { testRedisUrl } from '../support/redis.ts'
 import { openGate } from '../support/open-gate.ts'
 import { examples } from '../support/property-seed.ts'
@@ -28,6 +31,22 @@ const PRICES = [
 type Mishap = 'none' | 'again' | 'dies_before' | 'dies_after'
 
 class Died extends Error {}
+
+/** ms; so that a story goes through several periods. */
+const PERIOD = 150
+function shortPeriod(_period: string, _zone: string, at: number): Period {
+  const number = Math.floor(at / PERIOD)
+  return { name: dayOf((number % 1_000_000) * 86_400_000), from: number * PERIOD, until: (number + 1) * PERIOD }
+}
+
+const keyOf = (tenant: string): string => tenant.slice(-12)
+const EVERYONE = { tenant: null, key_id: null, preset: null, user: null }
+const budgetsOf = (tenant: string): Partial<Budget>[] => [
+  { ...EVERYONE, scope: 'tenant', tenant, limit: 700 },
+  { ...EVERYONE, scope: 'tenant', tenant, limit: 100, hard: false },
+  { ...EVERYONE, scope: 'key', tenant, key_id: keyOf(tenant), limit: 250 },
+  { ...EVERYONE, scope: 'user', tenant, limit: 120 },
+]
 
 /** Everything that jobs share: the money of their tenant, the slots of their preset, the counts of their batch. */
 describe('any interleaving', () => {
@@ -52,13 +71,15 @@ describe('any interleaving', () => {
     commit: (state, commit, cause, commitId) => around(() => store.commit(state, commit, cause, commitId)),
   })
   let scene: MoneyScene
+  const tenants: string[] = []
   beforeAll(async () => {
     const commits = (runner: CommitRunner): CommitRunner => ({
       ...runner,
       run: (script, input, head) => around(() => runner.run(script, input, head)),
     })
-    scene = moneyScene(redis, { store: disturbed, commits })
+    scene = moneyScene(redis, { store: disturbed, commits, period: shortPeriod })
     await openGate(scene.generation, scene.real)
+    await scene.addBudget({ ...EVERYONE, scope: 'preset', preset: 'picture', limit: 1_000_000 })
   })
 
   const step = fc.record({
@@ -86,6 +107,7 @@ describe('any interleaving', () => {
     seconds: fc.option(fc.nat(10), { freq: 2 }),
     charged: fc.boolean(),
     inFlight: fc.constantFrom(null, 2),
+    who: fc.constantFrom('ada', 'bob', 'a key'),
     together: fc.record({
       jobs: fc.integer({ min: 1, max: 4 }),
       in_sequence: fc.boolean(),
@@ -157,6 +179,7 @@ describe('any interleaving', () => {
     const asked = newJob(tenant, one.price, {
       charge_canceled: one.charged,
       start_within: one.amount % 2 === 0 ? 86_400 : 0,
+      ...(one.who === 'a key' ? { key_id: keyOf(tenant) } : { user: one.who }),
       resubmit_limit: 1,
     })
     switch (one.what) {
@@ -179,7 +202,7 @@ describe('any interleaving', () => {
           ...sameAgain(old),
           tenant,
           account: old.account,
-          key_id: null,
+          key_id: old.key_id,
           input: old.input ?? {},
           retry_of: old.id,
           keep: old.keep,
@@ -227,6 +250,36 @@ describe('any interleaving', () => {
   const isDraft = async (batch: string | null): Promise<boolean> =>
     batch !== null && (await scene.batches.read(batch))?.state === 'draft'
 
+  /** What the budgets of this tenant must count: in the period of its acceptance what each of the accepted jobs costs. */
+  async function sumsOf(jobs: readonly string[]): Promise<Record<string, number>> {
+    const sums: Record<string, number> = {}
+    for (const id of jobs) {
+      const job = await scene.real.read(id)
+      if (!job?.price || (await isDraft(job.batch))) continue
+      expect(job.budgets.length).toBe(4)
+      for (const [budget, period, subject] of job.budgets) {
+        // The record of a batch's job is older than its acceptance.
+        if (job.batch === null) expect(period).toBe(shortPeriod('', '', job.created_at).name)
+        if ((await scene.budgets.read(budget))?.tenant === null) continue
+        const name = `${budget} ${period} ${subject}`
+        sums[name] = (sums[name] ?? 0) + (isFinal(job.phase) ? (job.captured ?? 0) : job.estimate)
+      }
+    }
+    return sums
+  }
+
+  /** What they count. */
+  async function countedBy(jobs: readonly string[]): Promise<Record<string, number>> {
+    const counted: Record<string, number> = {}
+    const records = await Promise.all(jobs.map((id) => scene.real.read(id)))
+    for (const [budget, period] of records.flatMap((job) => job?.budgets ?? [])) {
+      if ((await scene.budgets.read(budget))?.tenant === null) continue
+      for (const [subject, used] of (await scene.budgets.counts(budget, period)).used)
+        counted[`${budget} ${period} ${subject}`] = used
+    }
+    return counted
+  }
+
   /** Runs random stories and returns what occurred in them. */
   async function runStories(parameters: fc.Parameters<[boolean, Step[]]>): Promise<string[]> {
     const seen = new Set<string>()
@@ -238,6 +291,7 @@ describe('any interleaving', () => {
           const story: Story = { tenant: `t-${randomUUID()}`, jobs: [], batches: [] }
           const { tenant, jobs, batches } = story
           if (limited) await scene.grant(tenant, 500)
+          for (const budget of budgetsOf(tenant)) await scene.addBudget(budget)
           for (const one of steps) {
             await take(story, one).catch((error: unknown) => {
               if (!(error instanceof Died)) throw error
@@ -248,6 +302,9 @@ describe('any interleaving', () => {
           mishap = 'none'
           expect(await scene.problems(tenant)).toEqual([])
           expect(await scene.findings(jobs, batches)).toEqual([])
+          tenants.push(tenant)
+          expect(await scene.budgetProblems(tenants)).toEqual([])
+          expect(await countedBy(jobs)).toEqual(await sumsOf(jobs))
           for (const batch of batches) {
             const record = await scene.batches.read(batch)
             if (record) seen.add(record.state === 'draft' ? 'draft' : record.completed_at === null ? 'batch' : 'over')

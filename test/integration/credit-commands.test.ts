@@ -97,3 +97,24 @@ test('the ledger is verified, and mismatches are reported', async () => {
   expect(asJson.exit).toBe(1)
   expect(records(asJson)).toMatchObject([{ tenant: TENANT, open_holds: 1, found: 1, problems: [{ rule: 'adds_up' }] }])
 })
+
+test('budgets are created once, changed, shown and removed, while no service runs', async () => {
+  const create = ['budgets', 'create', '--tenant', TENANT, '--period', 'day', '--limit', '500', '--soft', '--json']
+  const [made] = records(await genqueue(...create, '--idempotency-key', 'b1')) as { id: string }[]
+  const again = await genqueue(...create, '--idempotency-key', 'b1')
+  expect(again).toMatchObject({ exit: 0, stderr: 'This budget already existed.\n' })
+  expect(records(again)).toEqual([made])
+  const id = made?.id ?? ''
+  const changed = await genqueue('budgets', 'change', id, '--limit', '900', '--hard', '--alert-at', '90', '--json')
+  expect(records(changed)).toMatchObject([{ id, limit: 900, hard: true, alert_at: [90], used: 0 }])
+  expect((await genqueue('budgets', 'list', '--tenant', TENANT)).stdout).toContain(id)
+  expect(records(await genqueue('budgets', 'show', id, '--json'))).toMatchObject([{ id, scope: 'tenant' }])
+  const [wrong, unknown] = await Promise.all([
+    genqueue('budgets', 'create', '--tenant', TENANT, '--limit', '1'),
+    genqueue('budgets', 'create', '--tenant', 'nobody-here', '--period', 'day', '--limit', '1'),
+  ])
+  expect(wrong).toMatchObject({ exit: 2, stderr: expect.stringContaining('--period') })
+  expect(unknown.exit).toBe(4)
+  expect((await genqueue('budgets', 'remove', id)).exit).toBe(0)
+  expect((await genqueue('budgets', 'show', id)).exit).toBe(4)
+})

@@ -346,3 +346,78 @@ test('after all of it every ledger leads to its account, and every hold was reso
   const { findings } = await auditReport({ redis: service.redis, keys: service.keys })
   expect(findings).toEqual([])
 })
+
+describe('a budget', () => {
+  interface BudgetView {
+    id: string
+    used: number | null
+    remaining: number | null
+    users: { user: string; used: number }[] | null
+  }
+  const create = (body: object, idempotencyKey?: string): Promise<Answer<BudgetView & { code?: string }>> =>
+    operator.ask('/v1/admin/budgets', {
+      body,
+      headers: idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey },
+    })
+
+  test('is set by an operator, read by its tenant, and refuses by its name', async () => {
+    const asked = {
+      scope: 'tenant',
+      tenant,
+      period: 'month',
+      time_zone: 'Europe/Berlin',
+      limit: 10_000,
+      title: 'trial',
+    }
+    const made = await create(asked, `budget of ${tenant}`)
+    expect(made).toMatchObject({ status: 201, body: { used: 0, remaining: 10_000, hard: true, alert_at: [80, 100] } })
+    expect((await create(asked, `budget of ${tenant}`)).body.id).toBe(made.body.id)
+    expect(code(await create({ ...asked, limit: 5 }, `budget of ${tenant}`))).toEqual([422, 'idempotency_key_reused'])
+    const { id } = made.body
+    const accepted = await submit({ ...picture(2), user: 'ada' })
+    const refused = await operator.ask<Job & { budget: string; resets_at: string; used: number; allowed: number }>(
+      '/v1/jobs',
+      { key, body: { ...picture(2), user: 'ada' } },
+    )
+    expect(code(refused)).toEqual([402, 'budget_exceeded'])
+    expect(refused.body).toMatchObject({ budget: id, used: 6000, allowed: 10_000, missing: 2000 })
+    expect(Date.parse(refused.body.resets_at)).toBeGreaterThan(Date.now())
+    const batch = { preset: 'picture', items: [1, 2].map(() => ({ input: { prompt: 'a fox' } })) }
+    expect(code(await operator.ask('/v1/batches', { key, body: batch }))).toEqual([402, 'budget_exceeded'])
+    const raw = { version: '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426', input: { text: 'a' } }
+    expect(code(await submit(raw))).toEqual([403, 'no_price'])
+    const changed = await operator.ask<BudgetView>(`/v1/admin/budgets/${id}`, { body: { limit: 12_000 } })
+    expect(changed).toMatchObject({ status: 200, body: { used: 6000, remaining: 6000 } })
+    await operator.finished(key, accepted.body.id)
+    expect((await mine<{ data: BudgetView[] }>('/v1/budgets')).body.data).toMatchObject([{ id, used: 6000 }])
+    expect((await mine<BudgetView>(`/v1/budgets/${id}`)).body).toMatchObject({ id, users: null })
+    expect((await operator.ask(`/v1/admin/budgets/${id}`, { method: 'DELETE' })).status).toBe(204)
+    expect(code(await operator.ask(`/v1/admin/budgets/${id}`))).toEqual([404, 'not_found'])
+    expect((await submit(raw)).status).toBe(202)
+    expect(await auditReport(service)).toMatchObject({ findings: [] })
+  })
+
+  test('is of one tenant, and of a key or user that exists', async () => {
+    const asked = { period: 'day', limit: 3000 }
+    for (const [body, status] of [
+      [{ ...asked, scope: 'tenant' }, 422],
+      [{ ...asked, scope: 'tenant', tenant: 'nobody-here' }, 404],
+      [{ ...asked, scope: 'key', tenant, key_id: 'Gq1xZ8mPw2Lk' }, 404],
+      [{ ...asked, scope: 'user', tenant, preset: 'picture' }, 422],
+      [{ ...asked, scope: 'tenant', tenant, time_zone: 'Mars/Olympus' }, 422],
+    ] as const)
+      expect((await create(body)).status).toBe(status)
+    const { body: made } = await create({ ...asked, scope: 'key', tenant, key_id: key.split('_')[1] })
+    const { body: each } = await create({ ...asked, scope: 'user', tenant, hard: false })
+    expect((await submit({ ...picture(), user: 'ada' })).status).toBe(202)
+    expect(code(await submit({ ...picture(), user: 'bob' }))).toEqual([402, 'budget_exceeded'])
+    const other = (await operator.newKey(tenant)).key
+    const again = await operator.ask<Job>('/v1/jobs', { key: other, body: { ...picture(), user: 'bob' } })
+    expect(again.status).toBe(202)
+    expect((await mine<BudgetView>(`/v1/budgets/${made.id}`)).body.used).toBe(3000)
+    expect((await mine<BudgetView>(`/v1/budgets/${each.id}`)).body).toMatchObject({ used: null, remaining: null })
+    const stranger = (await operator.newKey(await operator.newTenant())).key
+    expect((await operator.ask(`/v1/budgets/${made.id}`, { key: stranger })).status).toBe(404)
+    expect((await operator.ask<{ data: object[] }>('/v1/budgets', { key: stranger })).body.data).toEqual([])
+  })
+})

@@ -67,6 +67,7 @@ export const jobs: fc.Arbitrary<JobRecord> = fc
     input_bytes: orNull(whole),
     metadata: object,
     user: orNull(word),
+    budgets: fc.array(fc.tuple(word, word, word, word), { maxLength: 2 }),
     key_id: orNull(word),
     webhook_events: fc.subarray([...WEBHOOK_EVENTS]),
     timeout: whole,

@@ -5,6 +5,9 @@ import { checkJob } from '../../src/shared/audit/rules/check-job.ts'
 import { createRedisAuditSource } from '../../src/shared/audit/redis-audit-source.ts'
 import { createBatches } from '../../src/shared/batches/batches.ts'
 import { createRedisBatchStore } from '../../src/shared/batches/redis-batch-store.ts'
+import { createBudgetBook, createRedisBudgetStore } from '../../src/shared/credits/redis-budget-store.ts'
+import { budgetIdOf, type Budget, type PeriodAt } from '../../src/shared/credits/rules/spending-budget.ts'
+import { verifyBudgets } from '../../src/shared/credits/verify-budgets.ts'
 import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-store.ts'
 import { createRedisLedgerSource } from '../../src/shared/credits/redis-ledger-source.ts'
 import { verifyLedger } from '../../src/shared/credits/verify-ledger.ts'
@@ -38,10 +41,28 @@ const nobody = (): Promise<void> => Promise.resolve()
 
 const TROUBLE_NEVER_STOPS = { ...DEFAULT_TIMINGS, troublePause: { first: 0, longest: 0 } }
 
+const BUDGET: Omit<Budget, 'id' | 'created_at'> = {
+  v: 1,
+  title: '',
+  scope: 'tenant',
+  tenant: null,
+  key_id: null,
+  preset: null,
+  user: null,
+  period: 'day',
+  time_zone: 'UTC',
+  limit: 1000,
+  hard: true,
+  alert_at: [50, 100],
+  request: '',
+}
+
 /** Puts something around what writes. */
 export interface MoneyWraps {
   store?: (store: JobStore) => JobStore
   commits?: (commits: CommitRunner) => CommitRunner
+  /** The periods of budgets; default: those of the calendar. */
+  period?: PeriodAt
 }
 
 export function moneyScene(redis: Redis, wraps: MoneyWraps = {}) {
@@ -52,7 +73,16 @@ export function moneyScene(redis: Redis, wraps: MoneyWraps = {}) {
   const generation = createGeneration(redis, keys.generation, { gap: null })
   const commits = createCommitRunner(redis, timings, generation)
   const creates = { perMinute: 600_000, burst: 100_000 }
-  const real = createRedisJobStore({ redis, keys, timings, accounts: { [account]: creates }, commits, keepEvents })
+  const budgets = { book: createBudgetBook({ redis, keys }), ...(wraps.period ? { period: wraps.period } : {}) }
+  const real = createRedisJobStore({
+    redis,
+    keys,
+    timings,
+    accounts: { [account]: creates },
+    commits,
+    keepEvents,
+    budgets,
+  })
   const store = wraps.store?.(real) ?? real
   const log = createLogger({ level: 'silent', readable: false })
   const lifecycle = createLifecycle({ store, doorbells: SILENT_DOORBELLS, timings, log, webhooks: () => true })
@@ -63,6 +93,7 @@ export function moneyScene(redis: Redis, wraps: MoneyWraps = {}) {
       account,
       commits: wraps.commits?.(commits) ?? commits,
       confirmDurable: nobody,
+      budgets,
     }),
     jobs: store,
     lifecycle,
@@ -72,6 +103,7 @@ export function moneyScene(redis: Redis, wraps: MoneyWraps = {}) {
     log,
   })
   const credits = createRedisCreditStore({ redis, keys })
+  const budgetStore = createRedisBudgetStore({ redis, keys })
   const audit = createRedisAuditSource({ redis, keys })
   const ledgers = createRedisLedgerSource({ redis, keys })
   return {
@@ -82,6 +114,15 @@ export function moneyScene(redis: Redis, wraps: MoneyWraps = {}) {
     lifecycle,
     batches,
     credits,
+    budgets: budgetStore,
+    async addBudget(changes: Partial<Budget>): Promise<Budget> {
+      const id = budgetIdOf(randomUUID())
+      const added = await budgetStore.add({ ...BUDGET, created_at: await budgetStore.now(), ...changes, id })
+      if (added.status !== 'added') throw new Error(`not added: ${added.status}`)
+      return added.budget
+    },
+    budgetProblems: (tenants: readonly string[]) =>
+      audit.names().then(({ budgetCounts }) => verifyBudgets(ledgers, tenants, budgetCounts)),
 
     grant: (tenant: string, amount: number, request: string = randomUUID()) =>
       credits.enter(tenant, { kind: 'grant', amount, reason: 'bought' }, { request, body: `grant ${amount}` }),

@@ -68,7 +68,7 @@ describe('an acceptance', () => {
           kind: 'hold',
           batch,
           total: expected.reduce((sum, { estimate }) => sum + estimate, 0),
-          holds: expected.map(({ id, estimate }) => ({ job: id, amount: estimate })),
+          holds: expected.map(({ id, estimate }) => ({ job: id, amount: estimate, budgets: [] })),
         }
         expect(holds).toEqual(expected.length === 0 ? [] : [hold])
         // The holds may take the balance below its threshold.

@@ -38,6 +38,7 @@ const finals: fc.Arbitrary<JobRecord> = fc
     status: phase,
     input: null,
     key_id: null,
+    budgets: [],
     output: null,
     partial: null,
     artifacts: job.artifacts.map((artifact) => ({ ...artifact, key: `tenant/job_${id}/${artifact.key}` })),
@@ -176,7 +177,7 @@ describe('a folded record', () => {
 
   test('has the names of rare fields only: a new field that most jobs have belongs into a new format', () => {
     const ordered: ReadonlySet<string> = new Set(JOB_ORDER_2)
-    const beside = ['v', 'id', 'rev', 'tenant', 'phase', 'partial', 'updated_at', 'key_id']
+    const beside = ['v', 'id', 'rev', 'tenant', 'phase', 'partial', 'updated_at', 'key_id', 'budgets']
     const named = Object.keys(JOB_FIELDS).filter((name) => !ordered.has(name) && !beside.includes(name))
     expect(named).toEqual(['input_bytes', 'user', 'priority', 'not_before', 'cancel_after', 'output_is_list'])
   })

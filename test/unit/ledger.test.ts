@@ -26,7 +26,18 @@ class Books {
   private enter(kind: LedgerEntry['kind'], amount: number, more: Partial<LedgerEntry> = {}): void {
     const { limited: _, ...after } = this.account
     const id = `1700000000000-${this.entries.length}`
-    this.entries.push({ id, kind, amount, after, job: null, batch: null, uncollected: 0, reason: null, ...more })
+    this.entries.push({
+      id,
+      kind,
+      amount,
+      after,
+      job: null,
+      batch: null,
+      budgets: [],
+      uncollected: 0,
+      reason: null,
+      ...more,
+    })
   }
 
   grant(amount: number): void {
@@ -277,6 +288,7 @@ describe('a replay', () => {
     after: { granted: 0, balance: -5, held: 5, captured: 0 },
     job: 'job_a',
     batch: null,
+    budgets: [],
     uncollected: 0,
     reason: null,
   }
@@ -333,6 +345,7 @@ describe('an entry', () => {
       after: { granted: 9, balance: -2, held: 1, captured: 10 },
       job: 'job_a',
       batch: null,
+      budgets: [],
       uncollected: 4,
       reason: null,
     })

@@ -134,6 +134,10 @@ describe('what a mail says', () => {
     [{ type: 'credits.low', data: { credits: { balance: 12_500_000 } } }, 'Credits of shop are low: 12.5 left'],
     [{ type: 'credits.exhausted', data: { credits: { balance: 0 } } }, 'Credits of shop are used up'],
     [
+      { type: 'budget.alert', data: { budget: { id: 'bdg_ABCDEF', title: '', used: 8_000_000, limit: 10_000_000 } } },
+      'Budget ABCDEF of shop: 8 of 10 credits used',
+    ],
+    [
       { type: 'endpoint.disabled', data: { endpoint: { id: 'ep_ABCDEF', detail: 'Gone.' } } },
       'An endpoint of shop was disabled (ABCDEF)',
     ],

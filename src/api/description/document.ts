@@ -2,6 +2,7 @@ import { ERRORS, type ErrorCode } from '../../shared/errors/service-error.ts'
 import { append } from '../../shared/values/append.ts'
 import { agentOperations } from './operations/agents.ts'
 import { batchOperations } from './operations/batches.ts'
+import { budgetAdminOperations, budgetOperations } from './operations/budgets.ts'
 import { catalogueOperations } from './operations/catalogue.ts'
 import { creditAdminOperations, creditOperations } from './operations/credits.ts'
 import { fileOperations } from './operations/files.ts'
@@ -23,11 +24,13 @@ export const OPERATIONS: Operations = {
   ...batchOperations,
   ...catalogueOperations,
   ...creditOperations,
+  ...budgetOperations,
   ...sessionOperations,
   ...webhookSecretOperations,
   ...notificationOperations,
   ...tenantOperations,
   ...creditAdminOperations,
+  ...budgetAdminOperations,
   ...serviceOperations,
   ...agentOperations,
 }

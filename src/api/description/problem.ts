@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ERRORS } from '../../shared/errors/service-error.ts'
+import { time } from './common.ts'
 import { keysOf } from '../../shared/values/keys-of.ts'
 
 /** Without the links of docs/errors.md, which lead nowhere elsewhere. */
@@ -29,9 +30,14 @@ export const problem = z
     detail: z.string(),
     code: errorCode,
     limit: z.string().exactOptional().describe('In a 429: the name of the exceeded limit.'),
-    allowed: z.int().exactOptional().describe('In `too_much_stored`: the value of the exceeded limit.'),
-    used: z.int().exactOptional().describe('In `too_much_stored`: the usage.'),
+    allowed: z
+      .int()
+      .exactOptional()
+      .describe('In `too_much_stored` and `budget_exceeded`: the value of the exceeded limit.'),
+    used: z.int().exactOptional().describe('In `too_much_stored` and `budget_exceeded`: the usage.'),
     missing: z.int().exactOptional().describe('In a 402: the missing micro-credits.'),
+    budget: z.string().exactOptional().describe('In `budget_exceeded`: the id of the budget.'),
+    resets_at: time.exactOptional().describe('In `budget_exceeded`: the end of its period.'),
     key_id: z.string().exactOptional().describe('In `key_already_made`: the id of the existing key.'),
     errors: z.array(fieldError).exactOptional().describe('In `invalid_request`: the first twenty invalid fields.'),
   })

@@ -369,6 +369,10 @@ print(account["balance"], account["held"])`,
     typescript: `
 for await (const entry of genqueue.ledger({ limit: 100 })) console.log(entry.created_at, entry.kind, entry.amount)`,
   },
+  listBudgets: {
+    typescript: `
+for (const budget of await genqueue.budgets()) console.log(budget.title, budget.used, budget.limit)`,
+  },
   getSpending: {
     typescript: `
 const spending = await genqueue.spending({ by: 'preset' })

@@ -145,11 +145,12 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     files?: TakenFiles,
   ): Promise<ApiResponse> {
     if (full()) throw queueFull()
+    const { tenant, keyId } = request.principal
     const idempotency = await idempotencyOf(request, scope, (one) => batches.known(one))
     const id = batches.newBatchId()
     const affordable = async (): Promise<NewJob[]> => {
       const jobs = await items()
-      await mayRunUnpriced(request.principal.tenant, jobs)
+      await mayRunUnpriced({ tenant, key_id: keyId }, jobs)
       return jobs
     }
     const known = idempotency && (await batches.known(idempotency))

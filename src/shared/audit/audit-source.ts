@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { CountName } from '../credits/verify-budgets.ts'
 import type { UploadRecord } from '../inputs/rules/upload.ts'
 import type { StoredAmount } from '../limits/rules/stored.ts'
 import type { LoadedBatch } from './rules/check-batch.ts'
@@ -48,6 +49,8 @@ export interface KeyNames {
   tenantBatches: string[]
   /** Jobs whose files outlived their records. */
   keptFiles: Set<string>
+  /** What budgets count in a period. */
+  budgetCounts: CountName[]
   /** Tenants with an outbox. */
   notices: string[]
   /** Tenants with endpoints, or with counts of them. */

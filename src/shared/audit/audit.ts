@@ -16,9 +16,10 @@ import { checkInputs, checkUploads } from './check-inputs.ts'
 import { checkLabels } from './check-labels.ts'
 import { checkJob, ghost, type IndexMember, type LoadedJob } from './rules/check-job.ts'
 import { checkBudget, checkCounters, checkUpstream, type AttemptFacts } from './rules/check-upstream.ts'
-import { checkBatchMember, checkBatches, checkLedgers, checkFlight } from './check-shared-state.ts'
+import { checkBatchMember, checkBatches, checkBudgets, checkLedgers, checkFlight } from './check-shared-state.ts'
 import { checkNotifications } from './check-notifications.ts'
 import { checkOrder, waitingIn } from './rules/check-order.ts'
+import type { BudgetSource } from '../credits/verify-budgets.ts'
 import { checkStored } from './check-stored.ts'
 import { compareFile } from './compare-file.ts'
 import { problem, type Command, type Finding, type Invariant, type Problem } from './rules/finding.ts'
@@ -28,7 +29,7 @@ export type { Finding } from './rules/finding.ts'
 
 export interface AuditOptions {
   source: AuditSource
-  ledgers: LedgerSource
+  ledgers: LedgerSource & BudgetSource
   keys: JobKeys
   /** The accounts, with the budget of creates that was in force in the last hour; null: it is not checked. */
   accounts: Readonly<Record<string, Rate | null>>
@@ -355,6 +356,7 @@ function createWalk(options: AuditOptions, began: number) {
       problems.push(...(await checkStored(source, keys)))
       problems.push(...(await checkNotifications(names, { source, keys })))
       problems.push(...(await checkLedgers(source, options.ledgers)))
+      problems.push(...(await checkBudgets(source, names, options.ledgers)))
       if (tenants.size + unread.size > 0 && !(await source.sweepScheduled()))
         say('sweep_scheduled', 'sweep', 'no sweep is scheduled; a starting worker schedules it')
       if (!checks.quiescent) return

@@ -1,3 +1,4 @@
+import { verifyBudgets, type BudgetSource } from '../credits/verify-budgets.ts'
 import { verifyLedger, type LedgerSource } from '../credits/verify-ledger.ts'
 import { parseFlightMember } from '../jobs/record/line-member.ts'
 import { scopesOf } from '../jobs/rules/place.ts'
@@ -74,4 +75,14 @@ export async function checkLedgers(source: AuditSource, ledgers: LedgerSource): 
     )
   }
   return problems
+}
+
+/** Recounts the budgets from the ledgers. */
+export async function checkBudgets(
+  source: AuditSource,
+  { budgetCounts }: KeyNames,
+  budgets: BudgetSource,
+): Promise<Problem[]> {
+  const problems = await verifyBudgets(budgets, await source.ledgers(), budgetCounts)
+  return problems.map(({ id, detail }) => problem('budget_counted', id, detail))
 }

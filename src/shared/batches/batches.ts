@@ -7,6 +7,7 @@ import { untilReady } from '../jobs/rules/deadlines.ts'
 import { placeOf } from '../jobs/rules/place.ts'
 import { mapLimited } from '../values/concurrency.ts'
 import type { Inputs, TakenFiles } from '../inputs/inputs.ts'
+import type { OverBudget } from '../credits/rules/spending-budget.ts'
 import type { StoredBeyond } from '../limits/rules/stored.ts'
 import type { Logger } from '../process/logger.ts'
 import type { Timings } from '../jobs/rules/timings.ts'
@@ -20,6 +21,7 @@ export type BatchAcceptResult =
   | { kind: 'key_reused' | 'too_late' }
   | { kind: 'full'; limit: number }
   | { kind: 'over_quota'; beyond: StoredBeyond }
+  | ({ kind: 'over_budget' } & OverBudget)
   | { kind: 'short'; missing: number }
   | { kind: 'beyond' }
 
@@ -105,6 +107,10 @@ export function createBatches({
           return { kind: 'full', limit: result.limit }
         case 'over_quota':
           return { kind: 'over_quota', beyond: result.beyond }
+        case 'over_budget': {
+          const { status: kind, ...over } = result
+          return { kind, ...over }
+        }
         case 'short':
           return { kind: 'short', missing: result.missing }
         case 'beyond':

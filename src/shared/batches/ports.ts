@@ -5,7 +5,7 @@ import type { AcceptTerms } from '../jobs/rules/acceptance.ts'
 
 export type BatchAccepted =
   | { status: 'accepted'; batch: BatchRecord; owed: readonly Owed[] }
-  | Extract<CommitResult, { status: 'taken' | 'too_late' | 'full' | 'over_quota' | 'short' | 'beyond' }>
+  | Extract<CommitResult, { status: 'taken' | 'too_late' | 'full' | 'over_quota' | 'over_budget' | 'short' | 'beyond' }>
 
 export interface BatchStore {
   /**

@@ -9,7 +9,9 @@ import type { JobRecord } from '../jobs/rules/job.ts'
 import { CROWDS } from '../jobs/rules/sharing.ts'
 import type { BatchRecord } from './rules/batch.ts'
 import { decodeBatch, encodeBatch } from './batch-codec.ts'
-import type { BatchStore } from './ports.ts'
+import type { BatchAccepted, BatchStore } from './ports.ts'
+import type { BudgetTerms } from '../credits/rules/spending-budget.ts'
+import { overBudget, withBudgets, type Budgets } from '../jobs/commit/with-budgets.ts'
 import type { AcceptTerms } from '../jobs/rules/acceptance.ts'
 
 /** Approximate size of the records that one commit writes, bytes; the script blocks Redis. */
@@ -39,8 +41,10 @@ export function createRedisBatchStore(options: {
   account: string
   commits: CommitRunner
   confirmDurable: () => Promise<void>
+  /** Budgets that count accepted jobs; absent: none. */
+  budgets?: Omit<Budgets, 'now'>
 }): BatchStore {
-  const { redis, plan, account, commits, confirmDurable } = options
+  const { redis, plan, account, commits, confirmDurable, budgets } = options
   const { keys, timings } = plan
 
   const inputFor = (id: string): CommitScriptInput => new CommitScriptInput(keys.batch(id), keys.account(account))
@@ -131,34 +135,50 @@ export function createRedisBatchStore(options: {
     }
   }
 
+  async function acceptOnce(
+    batch: BatchRecord,
+    jobs: readonly JobRecord[],
+    idempotency: { entry: string; body: string } | null,
+    limits: AcceptTerms,
+  ): Promise<BatchAccepted | { status: 'budgets_changed' }> {
+    const rev = await writeDrafts(batch, jobs)
+    const notAfter = commits.clock.now() + timings.acceptWithin
+    const input = acceptance(batch, jobs, idempotency, limits)
+    const { result, owed } = await run('new_work', input, rev, notAfter)
+    switch (result.status) {
+      case 'applied':
+      case 'repeated': {
+        await confirmDurable()
+        const accepted = await read(batch.id)
+        if (!accepted) throw new Error(`${batch.id} was accepted but cannot be read`)
+        return { status: 'accepted', batch: accepted, owed: input.owedBy({ owed }) }
+      }
+      case 'taken':
+      case 'too_late':
+      case 'full':
+      case 'over_quota':
+      case 'budgets_changed':
+      case 'short':
+      case 'beyond':
+        await forget(batch)
+        return result
+      case 'over_budget':
+        await forget(batch)
+        return overBudget(result, limits.budgets)
+      default:
+        throw new Error(`unexpected result of accepting ${batch.id}: ${result.status}`)
+    }
+  }
+
   return {
     read,
     forget,
 
     async accept(batch, jobs, idempotency, limits) {
-      const rev = await writeDrafts(batch, jobs)
-      const notAfter = commits.clock.now() + timings.acceptWithin
-      const input = acceptance(batch, jobs, idempotency, limits)
-      const { result, owed } = await run('new_work', input, rev, notAfter)
-      switch (result.status) {
-        case 'applied':
-        case 'repeated': {
-          await confirmDurable()
-          const accepted = await read(batch.id)
-          if (!accepted) throw new Error(`${batch.id} was accepted but cannot be read`)
-          return { status: 'accepted', batch: accepted, owed: input.owedBy({ owed }) }
-        }
-        case 'taken':
-        case 'too_late':
-        case 'full':
-        case 'over_quota':
-        case 'short':
-        case 'beyond':
-          await forget(batch)
-          return result
-        default:
-          throw new Error(`unexpected result of accepting ${batch.id}: ${result.status}`)
-      }
+      const once = async (charged: readonly JobRecord[], terms?: BudgetTerms) =>
+        acceptOnce(batch, charged, idempotency, { ...limits, budgets: terms })
+      const result = budgets ? await withBudgets({ ...budgets, now: commits.clock.now }, jobs, once) : await once(jobs)
+      return result.status === 'budgets_changed' ? { status: 'too_late' } : result
     },
 
     async list(tenant, { limit, before }) {

@@ -1,4 +1,5 @@
 import type { CreditAccount, LedgerEntry, LedgerKind, OperatorKind } from './rules/ledger.ts'
+import type { Budget } from './rules/spending-budget.ts'
 import type { SpendingRow } from './rules/spending.ts'
 
 /** An entry that an operator requests. */
@@ -45,6 +46,35 @@ export interface CreditStore {
   ledger(tenant: string, query: LedgerQuery): Promise<LedgerPage>
   /** Spending on these days (`2026-01-31`, UTC). */
   spending(tenant: string, days: readonly string[]): Promise<SpendingRow[]>
+  /** ms, Redis clock */
+  now(): Promise<number>
+}
+
+/** The budgets of scopes, for acceptances: the script compares what it was given with what is kept. */
+export interface BudgetBook {
+  /** The text of the budgets of each scope; '': none. `fresh`: not as this process has seen them before. */
+  texts(scopes: readonly string[], options: { fresh: boolean }): Promise<Map<string, string>>
+}
+
+/** What a budget counts in a period. */
+export interface BudgetCounts {
+  /** Subject -> micro-credits. */
+  used: Map<string, number>
+  /** Subject -> the highest amount at which it has alerted. */
+  alerted: Map<string, number>
+}
+
+export interface BudgetStore {
+  /** Oldest first. */
+  list(): Promise<Budget[]>
+  read(id: string): Promise<Budget | null>
+  /** `known`: there is one with this id, which is returned. `too_many`: the scope has as many as it may have. */
+  add(budget: Budget): Promise<{ status: 'added' | 'known'; budget: Budget } | { status: 'too_many' }>
+  /** null: there is none. */
+  change(id: string, changes: Partial<Pick<Budget, 'title' | 'limit' | 'hard' | 'alert_at'>>): Promise<Budget | null>
+  /** Idempotent. Jobs that it has counted stay counted until their counts expire. */
+  remove(id: string): Promise<void>
+  counts(id: string, period: string): Promise<BudgetCounts>
   /** ms, Redis clock */
   now(): Promise<number>
 }

@@ -3,6 +3,9 @@ import { z } from 'zod'
 import { isFinal, type Status } from '../jobs/rules/job.ts'
 import type { JobKeys } from '../jobs/record/job-keys.ts'
 import { decoderOf, storedJob } from '../jobs/record/record-codec.ts'
+import { timeReply } from '../redis/clock.ts'
+import { decodeBudgets, decodeCounts } from './rules/spending-budget.ts'
+import type { BudgetSource, CountName, FoundCounts } from './verify-budgets.ts'
 import { decodeAccount, decodeEntry } from './rules/ledger.ts'
 import type { JobCharge, LedgerSource } from './verify-ledger.ts'
 
@@ -23,8 +26,35 @@ function toCharge(id: string, hash: unknown, documents: unknown): JobCharge | nu
   return { priced: price !== null, final: isFinal(phase), estimate, captured, uncollected }
 }
 
-export function createRedisLedgerSource({ redis, keys }: { redis: Redis; keys: JobKeys }): LedgerSource {
+export function createRedisLedgerSource({ redis, keys }: { redis: Redis; keys: JobKeys }): LedgerSource & BudgetSource {
+  const toFound = (name: CountName, reply: unknown): FoundCounts[] => {
+    const hash = hashReply.parse(reply)
+    if (Object.keys(hash).length === 0) return []
+    return [{ ...name, used: decodeCounts('used', hash), since: Number(hash['since'] ?? 0) }]
+  }
   return {
+    budgets: async () => decodeBudgets(hashReply.parse(await redis.hgetall(keys.budgets))),
+
+    async budgetMoment(counts, tenants) {
+      const transaction = redis.multi().time()
+      for (const { budget, period } of counts) transaction.hgetall(keys.budgetCounts(budget, period))
+      for (const tenant of tenants) transaction.xrevrange(keys.ledger(tenant), '+', '-', 'COUNT', 1)
+      const replies = ((await transaction.exec()) ?? []).map(([error, reply]) => {
+        if (error) throw error
+        return reply
+      })
+      const last = new Map<string, string>()
+      for (const [i, tenant] of tenants.entries()) {
+        const [newest] = lastReply.parse(replies[1 + counts.length + i])
+        if (newest) last.set(tenant, newest[0])
+      }
+      return {
+        now: timeReply.parse(replies[0]),
+        found: counts.flatMap((name, i) => toFound(name, replies[1 + i])),
+        last,
+      }
+    },
+
     async moment(tenant) {
       const transaction = redis.multi().hgetall(keys.credits(tenant))
       const replies = (await transaction.xrevrange(keys.ledger(tenant), '+', '-', 'COUNT', 1).exec()) ?? []

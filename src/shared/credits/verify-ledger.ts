@@ -52,7 +52,7 @@ export async function verifyLedger(source: LedgerSource, tenant: string): Promis
 }
 
 /** Damaged data, in contrast to an unreachable Redis: other tenants' ledgers can still be verified. */
-const isDamage = (error: unknown): error is Error =>
+export const isDamage = (error: unknown): error is Error =>
   error instanceof ZodError || (error instanceof Error && error.message.startsWith('WRONGTYPE'))
 
 const wordsOf = (error: Error): string =>

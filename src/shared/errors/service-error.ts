@@ -48,6 +48,13 @@ export const ERRORS = {
     retryable: true,
     meaning: 'The estimate exceeds the balance; `missing` is the difference in micro-credits.',
   },
+  budget_exceeded: {
+    status: 402,
+    title: 'The budget is used up',
+    retryable: true,
+    meaning:
+      'The estimate does not fit into a [budget](credits.md#budgets) of the tenant, the key, the preset or the user. `budget` names it, and `resets_at` is the end of its period. `allowed`, `used` and `missing` are micro-credits; a budget of all tenants shows only `missing`.',
+  },
   forbidden: {
     status: 403,
     title: 'Not allowed',
@@ -173,6 +180,12 @@ export const ERRORS = {
     retryable: false,
     meaning:
       "The hold would raise the tenant's account beyond 2^52 micro-credits (4.5 billion credits), the limit of exact sums: lower the price or the expected quantities of the preset. On a route of credits: the account is already damaged or beyond 2^53; `genqueue ledger verify` shows the cause.",
+  },
+  too_many_budgets: {
+    status: 409,
+    title: 'There are too many budgets',
+    retryable: false,
+    meaning: 'A tenant, key, preset or user has at most 10 budgets. Remove one first.',
   },
   too_many_endpoints: {
     status: 409,
@@ -381,6 +394,9 @@ export class ServiceError extends Error {
   readonly used: number | null
   /** Missing micro-credits. */
   readonly missing: number | null
+  /** The id of the budget that refused, and when its period ends, ms. */
+  readonly budget: string | null
+  readonly resetsAt: number | null
   /** The id of the key that was made before. */
   readonly keyId: string | null
   /** Size of the file of a range request; sent as Content-Range. */
@@ -396,6 +412,8 @@ export class ServiceError extends Error {
       allowed?: number
       used?: number
       missing?: number
+      budget?: string
+      resetsAt?: number
       keyId?: string
       fileBytes?: number
       cause?: unknown
@@ -409,6 +427,8 @@ export class ServiceError extends Error {
     this.allowed = options.allowed ?? null
     this.used = options.used ?? null
     this.missing = options.missing ?? null
+    this.budget = options.budget ?? null
+    this.resetsAt = options.resetsAt ?? null
     this.keyId = options.keyId ?? null
     this.fileBytes = options.fileBytes ?? null
   }

@@ -5,6 +5,7 @@ import { isReplicateDelivery } from '../artifacts/rules/delivery.ts'
 import { partialText } from '../artifacts/rules/output.ts'
 import { keptLogs } from '../replicate/rules/last-logs.ts'
 import { progressFromLogs } from '../replicate/rules/progress-from-logs.ts'
+import type { OverBudget } from '../credits/rules/spending-budget.ts'
 import type { StoredBeyond } from '../limits/rules/stored.ts'
 import { DEFAULT_ACCOUNT, isFinal, keepsLogs } from './rules/job.ts'
 import type { Cause, JobRecord, JobState } from './rules/job.ts'
@@ -51,6 +52,8 @@ export type AcceptResult =
   | { kind: 'full'; limit: number }
   /** The tenant has reached a limit of stored bytes or files. */
   | { kind: 'over_quota'; beyond: StoredBeyond }
+  /** A hard budget has no room. */
+  | ({ kind: 'over_budget' } & OverBudget)
   /** Missing micro-credits. */
   | { kind: 'short'; missing: number }
   /** The account would hold more than can be represented exactly. */
@@ -256,6 +259,8 @@ export function createLifecycle({
           return { kind: 'batch_stopped' }
         case 'full':
         case 'over_quota':
+        case 'over_budget':
+        case 'budgets_changed':
         case 'short':
         case 'beyond':
           throw new Error(`unexpected result of a commit of ${id}: ${result.status}`)
@@ -292,7 +297,11 @@ export function createLifecycle({
       const job = newRecord(request, id, idempotency?.entry ?? null)
       const result = await store.create(job, idempotency, newCommitId(), limits)
       if (result.status === 'taken') return (idempotency && (await known(idempotency))) ?? { kind: 'too_late' }
-      if (result.status === 'too_late') return { kind: 'too_late' }
+      if (result.status === 'too_late' || result.status === 'budgets_changed') return { kind: 'too_late' }
+      if (result.status === 'over_budget') {
+        const { status: kind, ...over } = result
+        return { kind, ...over }
+      }
       if (result.status === 'full') return { kind: 'full', limit: result.limit }
       if (result.status === 'over_quota') return { kind: 'over_quota', beyond: result.beyond }
       if (result.status === 'short') return { kind: 'short', missing: result.missing }

@@ -10,6 +10,7 @@ import type { Place } from './rules/place.ts'
 import type { Crowd } from './rules/sharing.ts'
 import type { HistoryLine } from './rules/history.ts'
 import type { JobNotice, TenantNotice } from '../notifications/rules/notice.ts'
+import type { OverBudget } from '../credits/rules/spending-budget.ts'
 import type { StoredBeyond } from '../limits/rules/stored.ts'
 
 /** An event that a commit owes to receivers: a row of the outbox of the job, or of the tenant. */
@@ -42,6 +43,10 @@ export type CommitResult =
   | { status: 'full'; limit: number }
   /** The tenant has reached a limit of stored bytes or files. */
   | { status: 'over_quota'; beyond: StoredBeyond }
+  /** A hard budget has no room. */
+  | ({ status: 'over_budget' } & OverBudget)
+  /** Budgets were changed, or another period has begun: read them again. */
+  | { status: 'budgets_changed' }
   /** Missing micro-credits of the tenant. */
   | { status: 'short'; missing: number }
   /** With the hold, the account would exceed what can be represented exactly. */

@@ -121,6 +121,9 @@ export function createTenantAdmin(store: TenantStore) {
       return find(id)
     },
 
+    /** Throws `not_found`. */
+    key: findKey,
+
     async keys(tenant: string, page: PageRequest): Promise<ApiKey[]> {
       await find(tenant)
       return store.keys(tenant, page)

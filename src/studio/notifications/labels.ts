@@ -28,6 +28,7 @@ export const TYPES: Record<NotificationType, string> = {
   'batch.finished': 'all runs of a batch are over',
   'credits.low': 'the balance is low',
   'credits.exhausted': 'a run was refused for lack of credits',
+  'budget.alert': 'a budget reached a level',
   'artifact.at_risk': 'an output could not be copied yet',
   'endpoint.disabled': 'another endpoint was disabled',
 }

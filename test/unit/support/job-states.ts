@@ -75,6 +75,7 @@ export const jobRecord = (phase: Phase, changes: Partial<JobRecord> = {}): JobRe
   input_bytes: null,
   metadata: {},
   user: null,
+  budgets: [],
   key_id: null,
   webhook_events: ['start', 'completed'],
   timeout: 600,

@@ -50,6 +50,7 @@ NotificationType = Literal[
     "batch.finished",
     "credits.low",
     "credits.exhausted",
+    "budget.alert",
     "artifact.at_risk",
     "endpoint.disabled",
     "job.progress",
@@ -108,6 +109,7 @@ ErrorCode = Union[Literal[
     "invalid_header",
     "unauthenticated",
     "insufficient_credits",
+    "budget_exceeded",
     "forbidden",
     "tenant_suspended",
     "no_price",
@@ -128,6 +130,7 @@ ErrorCode = Union[Literal[
     "tenant_exists",
     "balance_too_low",
     "credits_not_countable",
+    "too_many_budgets",
     "too_many_endpoints",
     "endpoint_disabled",
     "mail_not_configured",
@@ -830,12 +833,16 @@ class Problem(_Problem, total=False):
 
     #: In a 429: the name of the exceeded limit.
     limit: str
-    #: In `too_much_stored`: the value of the exceeded limit.
+    #: In `too_much_stored` and `budget_exceeded`: the value of the exceeded limit.
     allowed: int
-    #: In `too_much_stored`: the usage.
+    #: In `too_much_stored` and `budget_exceeded`: the usage.
     used: int
     #: In a 402: the missing micro-credits.
     missing: int
+    #: In `budget_exceeded`: the id of the budget.
+    budget: str
+    #: In `budget_exceeded`: the end of its period.
+    resets_at: Time
     #: In `key_already_made`: the id of the existing key.
     key_id: str
     #: In `invalid_request`: the first twenty invalid fields.

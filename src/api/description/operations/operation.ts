@@ -76,6 +76,7 @@ export const OPEN_BODY = [...OPEN, ...JSON_BODY] as const satisfies readonly Err
 export const ACCEPT = [
   'invalid_idempotency_key',
   'insufficient_credits',
+  'budget_exceeded',
   'no_price',
   'raw_models_disabled',
   'credits_not_countable',

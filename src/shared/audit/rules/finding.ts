@@ -32,6 +32,8 @@ export const INVARIANTS = {
   batch_counted: 'The counts and sums of a batch equal those of its jobs.',
   credit_adds_up: 'In every account granted = balance + held + captured, and a replay of its ledger gives the same.',
   hold_resolved_once: 'The hold of a job lasts until the job is final, and is then captured or released once.',
+  budget_counted:
+    'A budget counts in each period what was held for the jobs that were accepted in it, and of those that are over what was captured.',
   create_budget: 'Creates never exceed the rate limit and its burst.',
   prediction_ours: 'Every prediction with our token belongs to its attempt or is a counted orphan.',
   prediction_found: 'Replicate lists the prediction of every attempt.',

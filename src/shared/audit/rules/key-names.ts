@@ -10,6 +10,7 @@ export const noKeyNames = (): KeyNames => ({
   batchParts: new Map(),
   tenantBatches: [],
   keptFiles: new Set(),
+  budgetCounts: [],
   notices: [],
   subscribers: new Set(),
   destinations: [],
@@ -34,6 +35,7 @@ export function sortKeyName(names: KeyNames, key: string, [kind, id = '', ...res
   // The name of a destination may have colons.
   else if (kind === 'destination' && rest.at(-1) === 'waiting')
     names.destinations.push([id, ...rest.slice(0, -1)].join(':'))
+  else if (kind === 'budget' && part) names.budgetCounts.push({ budget: id, period: part })
   else if (kind === 'files' && part === undefined) names.keptFiles.add(id)
   else if (kind === 'upload' && part === undefined) names.uploads.add(id)
   else if (kind === 'upload' && part === 'jobs') names.uploadParts.add(id)

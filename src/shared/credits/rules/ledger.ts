@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { frozenBudgets, type FrozenBudget } from './frozen-budget.ts'
 import { ZOD_ERRORS } from '../../errors/zod-errors.ts'
 
 /**
@@ -43,6 +44,8 @@ export interface LedgerEntry {
   /** Hold, capture and release only. */
   job: string | null
   batch: string | null
+  /** Hold only: the budgets that count the job. */
+  budgets: FrozenBudget[]
   /** Capture only: the part of the price that the account could not cover. */
   uncollected: number
   /** Grant and adjustment only. */
@@ -69,6 +72,11 @@ const entrySchema = z.object({
   captured: whole,
   job: word,
   batch: word,
+  budgets: z
+    .string()
+    .default('[]')
+    .transform((text): unknown => JSON.parse(text))
+    .pipe(frozenBudgets),
   uncollected: whole.default(0),
   reason: word,
 })

@@ -3,7 +3,8 @@ import { randomFraction } from '../record/commit-id.ts'
 import { dueJob } from '../record/due-member.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import { labelDigest, labelMember } from '../record/label-member.ts'
-import { type AcceptTerms, acceptanceOf } from '../rules/acceptance.ts'
+import { alertLevels, keepCountsUntil } from '../../credits/rules/spending-budget.ts'
+import { type AcceptConsequence, type AcceptTerms, acceptanceOf } from '../rules/acceptance.ts'
 import { accountOf } from '../rules/apply-commit.ts'
 import { consequencesOf } from '../rules/commit-consequences.ts'
 import type { Consequence } from '../rules/consequence.ts'
@@ -100,8 +101,18 @@ export function planAcceptance(
         input.add('may_store', keys.stored, input.indexOf(one.quota.tenants), tenant, String(bytes), String(files))
         break
       }
+      case 'need_budgets':
+        input.add('budgets_are', keys.budgets, ...one.known.flat())
+        break
+      case 'budget_charged':
+        chargeBudget(input, keys, one)
+        break
       case 'hold': {
-        const holds = one.holds.flatMap(({ job, amount }) => [amount, job])
+        const holds = one.holds.flatMap(({ job, amount, budgets }) => [
+          amount,
+          job,
+          budgets.length === 0 ? '' : JSON.stringify(budgets),
+        ])
         input
           .add('afford', keys.credits(tenant), one.total)
           .add('hold', keys.credits(tenant), input.indexOf(keys.ledger(tenant)), one.batch ?? '', ...holds)
@@ -132,6 +143,20 @@ export function planAcceptance(
       default:
         one satisfies never
     }
+}
+
+function chargeBudget(
+  input: CommitScriptInput,
+  keys: JobKeys,
+  { charge, notice, due }: Extract<AcceptConsequence, { kind: 'budget_charged' }>,
+): void {
+  const { budget, period, subject, amount, receiver } = charge
+  const { id, hard, limit } = budget
+  const counts = keys.budgetCounts(id, period.name)
+  input
+    .add('may_spend', counts, id, subject, amount, hard ? limit : '', period.from, period.until)
+    .add('charge_budget', counts, id, subject, amount, keepCountsUntil(period), alertLevels(budget).join(' '))
+  oweByTenant(input, keys, receiver, { notice, own: false, when: `budget ${id} ${subject}`, due })
 }
 
 /** Plans the idempotency entry of the accepted job or batch. */

@@ -1,6 +1,7 @@
 import type { Rate } from '../../limits/rules/budget.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import type { Status } from '../rules/job.ts'
+import type { OwedWhen } from '../rules/consequence.ts'
 import type { BatchStop, Moment, PauseReason } from '../rules/decision.ts'
 import type { CommitResult, Owed } from '../ports.ts'
 import type { OwedType } from '../../notifications/rules/event-types.ts'
@@ -23,8 +24,11 @@ type Pairs = (string | number)[]
 /** The guards and writes of commit.lua with their arguments after the key, which are explained there. Moments: ms. */
 export interface CommitOperations {
   afford: [amount: number]
+  budgets_are: [...scopesAndTexts: Pairs]
   batch_done: [after: number, batch: string]
   below: [limit: number, more: number]
+  charge_budget: [id: string, subject: string, amount: number, keepUntil: number, levels: string]
+  correct_budget: [id: string, subject: string, held: number]
   count_stored: [tenant: string, bytes: number, files: number]
   crowd: [limit: number, pause: number]
   del: []
@@ -37,7 +41,7 @@ export interface CommitOperations {
   hdel: [...fields: string[]]
   healthy: []
   hincrby: [field: string, by: number]
-  hold: [ledger: KeyIndex, batch: string, ...amountsAndJobs: Pairs]
+  hold: [ledger: KeyIndex, batch: string, ...amountsJobsAndBudgets: Pairs]
   hset: [...fieldsAndValues: Pairs]
   hset_in: [field: string, after: number]
   hset_line: [field: string, text: string]
@@ -57,6 +61,7 @@ export interface CommitOperations {
   ]
   leased: [job: string, lease: string]
   may_begin: [held: number, isFirst: 0 | 1]
+  may_spend: [id: string, subject: string, amount: number, limit: number | '', from: number, until: number]
   may_store: [tenants: KeyIndex, tenant: string, bytes: string, files: string]
   mine: [value: string]
   owe: [
@@ -64,7 +69,7 @@ export interface CommitOperations {
     subscribed: KeyIndex,
     type: OwedType,
     own: 0 | 1,
-    when: '' | 'batch_done' | 'credits_low',
+    when: '' | OwedWhen,
     field: string,
     text: string,
     after: number,
@@ -107,7 +112,7 @@ interface OweRow {
   member: string
   after: number
   own: boolean
-  when: '' | 'batch_done' | 'credits_low'
+  when: '' | OwedWhen
   owed: Owed
 }
 
@@ -203,8 +208,16 @@ export interface CommitHead {
   gate?: { account: string; created: number; compared: readonly string[] }
 }
 
+/** A hard budget has no room: what it counts for the subject, micro-credits. */
+export interface BudgetRefusal {
+  status: 'over_budget'
+  id: string
+  used: number
+  subject: string
+}
+
 export interface CommitReply {
-  result: Exclude<CommitResult, { status: 'applied' }> | { status: 'applied' }
+  result: Exclude<CommitResult, { status: 'applied' | 'over_budget' }> | { status: 'applied' } | BudgetRefusal
   /** ms, Redis clock */
   now: number
   detail: string

@@ -26,6 +26,9 @@
                        room limits pauses job scope ... (of the jobs in flight: no limit or pause holds the job up)
                        first member (of a sorted set) | afford amount (of a credit account)
                        may_begin held first (a batch lets another job begin; first: the job has no attempt yet)
+                       budgets_are scope text ... (of the hash of budgets: nothing has changed)
+                       may_spend id subject amount limit from until (of the counts of a budget: it is the period from `from` to `until`, ms, and
+                       has room for the amount; limit '': any)
               may_store tenants tenant bytes files (of the hash of what tenants have stored: there is room for one more byte
                         in one more file; the tenant's own limits in the hash `tenants` replace these)
               writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field ... | hincrby field n
@@ -33,12 +36,13 @@
                        zadd_all member ... (score 0) | zadd_from score member ... (rising by one)
                        sadd member | srem member | land line lanes heads i b shares places parked job scope ... (a job in flight of these
                        scopes has ended, and makes room) | xadd maxlen field value ... | hset_line field text
-                       hold ledger batch amount job ... | settle ledger spending batch kind held actual job batch label begun
+                       hold ledger batch amount job budgets ... | settle ledger spending batch kind held actual job batch label begun
+                       charge_budget id subject amount keep_until levels | correct_budget id subject held (after `settle`, of the counts of a budget)
                        count_stored tenant bytes files (what the job counts for its tenant from now on, instead of what it counted)
               owe due subscribed type own when field text after member (a row of an outbox and its member of the due index, if somebody
-                  hears of the type: `own` is 1, or the hash `subscribed` has a field of it; of low credits also a subscriber of the channel
+                  hears of the type: `own` is 1, or the hash `subscribed` has a field of it; of low credits and budgets also a subscriber of the channel
                   of the same name, for programs that follow the events of the tenant; when: '' | batch_done: this commit
-                  completed the batch | credits_low: it took the account below its threshold)
+                  completed the batch | credits_low: it took the account below its threshold | budget id subject: it reached a level)
               in_batch live job from to | stop_batch reason | batch_done ms member (when this commit completed the batch)
               on the account: throttled ms sent rate burst (a 429 of a create that was sent at that time; the figures that it states, or '')
                               pause ms reason | healthy | fault limit first longest reason | crowd limit ms (a sorted set)
@@ -52,6 +56,7 @@
     stale (detail: the revision found) | closed (the recovery gate) | lost (the deployment) | taken (detail: what the key holds) | too_late
     full (detail: the limit) | crowded (detail: sequence or max_spend) | blocked (detail: the scope whose limit or pause it is)
     unleased (another worker may have the job)
+    over_budget (detail: `<id> <used> <subject>`) | budgets_changed
     over_quota (detail: `<name of the limit> <limit> <usage>`) | short (detail: missing micro-credits) | batch_stopped (detail: why)
     limited (detail: ms to wait, ms between two tokens) | paused (detail: ms to wait)
     probing (half open: no create until GET /account succeeds, then one at a time)
@@ -81,6 +86,7 @@ local type_of = {
   sadd = 'set', srem = 'set', xadd = 'stream', land = 'zset',
   generation = 'read', deployment = 'read', free = 'any', mine = 'read', below = 'read', room = 'read', leased = 'read', first = 'read',
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
+  budgets_are = 'hash', may_spend = 'hash', charge_budget = 'hash', correct_budget = 'hash',
   may_store = 'hash', count_stored = 'hash', owe = 'read',
   pause = 'hash', throttled = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
@@ -91,8 +97,8 @@ local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' 
 local least = {
   hset = 2, hset_in = 2, hdel = 1, hset_paused = 1, hincrby = 2, hset_line = 2, set = 1, del = 0, expire = 1,
   zadd = 2, zadd_in = 2, zrem = 1, zadd_all = 1, zadd_from = 2, batch_done = 2, crowd = 2, sadd = 1, srem = 1, xadd = 3,
-  generation = 3, deployment = 1, free = 0, mine = 1, below = 2, room = 4, leased = 2, land = 10, first = 1, afford = 1, hold = 4,
-  settle = 10,
+  generation = 3, deployment = 1, free = 0, mine = 1, below = 2, room = 4, leased = 2, land = 10, first = 1, afford = 1, hold = 5,
+  budgets_are = 2, may_spend = 6, charge_budget = 5, correct_budget = 3, settle = 10,
   may_begin = 2, in_batch = 4, stop_batch = 1, may_store = 4, count_stored = 3, pause = 2, healthy = 0, fault = 4,
   probe_back = 1, throttled = 4, owe = 9,
 }
@@ -131,6 +137,8 @@ local function hears(subscribed, type)
   return subscriptions[subscribed][type]
 end
 local is_heard = {}
+-- Of these also programs hear that follow the events of the tenant.
+local is_followed_type = { ['credits.low'] = true, ['budget.alert'] = true }
 
 local at = 12
 while at <= #ARGV do
@@ -232,6 +240,23 @@ while at <= #ARGV do
       return reply('beyond')
     end
   end
+  if name == 'budgets_are' then
+    for i = at + 3, at + 2 + count, 2 do
+      if (redis.call('HGET', key, ARGV[i]) or '') ~= ARGV[i + 1] then
+        return reply('budgets_changed')
+      end
+    end
+  end
+  if name == 'may_spend' then
+    local id, subject, amount, limit = unpack(ARGV, at + 3, at + 6)
+    if now < tonumber(ARGV[at + 7]) or now >= tonumber(ARGV[at + 8]) then
+      return reply('budgets_changed')
+    end
+    local used = budget_used(key, subject)
+    if limit ~= '' and used + tonumber(amount) > tonumber(limit) then
+      return reply('over_budget', id .. ' ' .. whole(used) .. ' ' .. subject)
+    end
+  end
   if name == 'may_begin' then
     local refusal, reason = batch_refuses(key, tonumber(ARGV[at + 3]), ARGV[at + 4] == '1')
     if refusal == 'stopped' then
@@ -252,7 +277,7 @@ while at <= #ARGV do
     if not due or not subscribed then
       return redis.error_reply('ERR commit: owe is incomplete')
     end
-    local is_followed = ARGV[at + 7] == 'credits_low' and redis.call('PUBSUB', 'NUMSUB', subscribed)[2] > 0
+    local is_followed = is_followed_type[ARGV[at + 5]] and redis.call('PUBSUB', 'NUMSUB', subscribed)[2] > 0
     if ARGV[at + 6] == '1' or is_followed or hears(subscribed, ARGV[at + 5]) then
       for _, outbox in ipairs({ { key, 'hash' }, { due, 'zset' } }) do
         local found = type_found(outbox[1])
@@ -353,6 +378,8 @@ local collects = {
 
 local detail
 local is_batch_done = false
+-- What `settle` captured, micro-credits.
+local captured_now = 0
 local function keys_at(...)
   local names = {}
   for i, index in ipairs({ ... }) do
@@ -447,9 +474,17 @@ while at <= #ARGV do
     end
   elseif name == 'hold' then
     local ledger = keys_at(first)
-    for i = at + 5, at + 2 + count, 2 do
-      hold_credit(key, ledger, tonumber(ARGV[i]), { 'job', ARGV[i + 1], 'batch', second })
+    for i = at + 5, at + 2 + count, 3 do
+      local more = { 'job', ARGV[i + 1], 'batch', second }
+      if ARGV[i + 2] ~= '' then
+        more[5], more[6] = 'budgets', ARGV[i + 2]
+      end
+      hold_credit(key, ledger, tonumber(ARGV[i]), more)
     end
+  elseif name == 'charge_budget' then
+    charge_budget(key, first, second, tonumber(ARGV[at + 5]), ARGV[at + 6], ARGV[at + 7], now)
+  elseif name == 'correct_budget' then
+    correct_budget(key, first, second, tonumber(ARGV[at + 5]), captured_now)
   elseif name == 'settle' then
     local ledger, spending, batch = keys_at(first, second, ARGV[at + 5])
     local kind, held, actual = ARGV[at + 6], tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8])
@@ -471,6 +506,7 @@ while at <= #ARGV do
       redis.call('HINCRBY', batch, 'held', whole(-held))
       redis.call('HINCRBY', batch, 'committed', whole(captured - (ARGV[at + 12] == '1' and held or 0)))
     end
+    captured_now = captured
     detail = whole(captured) .. ' ' .. whole(uncollected)
   elseif name == 'count_stored' then
     -- The job's own note of what it counts makes the change of the sum exact, also for records of an earlier release.
@@ -488,7 +524,7 @@ while at <= #ARGV do
     end
   elseif name == 'owe' then
     local when = ARGV[at + 7]
-    if is_heard[at] and (when == '' or (when == 'batch_done' and is_batch_done) or (when == 'credits_low' and is_low)) then
+    if is_heard[at] and (when == '' or (when == 'batch_done' and is_batch_done) or (when == 'credits_low' and is_low) or reached[when]) then
       redis.call('HSET', key, ARGV[at + 8], ARGV[at + 9])
       collect('ZADD', KEYS[tonumber(first)], whole(now + tonumber(ARGV[at + 10])), ARGV[at + 11])
       owed[#owed + 1] = ARGV[at + 8]

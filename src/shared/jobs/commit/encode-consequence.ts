@@ -90,7 +90,7 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
       return
     }
     case 'owed_by_tenant':
-      oweByTenant(input, keys, tenant, one)
+      oweByTenant(input, keys, one.to ?? tenant, one)
       return
 
     case 'phase':
@@ -226,7 +226,7 @@ function setScore(input: CommitScriptInput, key: string, member: string, at: Mom
 }
 
 function settle(input: CommitScriptInput, settlement: Settlement, { keys, state: { job } }: Encoding): void {
-  const { by, held, actual, isEstimated, label, hasBegun, batch, day } = settlement
+  const { by, held, actual, isEstimated, label, hasBegun, batch, day, budgets } = settlement
   if (isEstimated) input.add('hset', keys.job(job.id), 'charge_estimated', 'true')
   input.add(
     'settle',
@@ -242,6 +242,8 @@ function settle(input: CommitScriptInput, settlement: Settlement, { keys, state:
     label,
     hasBegun ? 1 : 0,
   )
+  for (const [id, period, subject] of budgets)
+    input.add('correct_budget', keys.budgetCounts(id, period), id, subject, held)
 }
 
 /** Owes a row of the tenant's outbox. */
@@ -249,7 +251,7 @@ export function oweByTenant(
   input: CommitScriptInput,
   keys: JobKeys,
   tenant: string,
-  { notice, own, when, due }: Omit<Extract<Consequence, { kind: 'owed_by_tenant' }>, 'kind'>,
+  { notice, own, when, due }: Omit<Extract<Consequence, { kind: 'owed_by_tenant' }>, 'kind' | 'to'>,
 ): void {
   input.owe(keys.notices(tenant), {
     due: keys.due,

@@ -20,6 +20,7 @@ const includes = [
   lua('limits/pause-clock.lua'),
   lua('limits/learned-rate.lua'),
   lua('credits/credits.lua'),
+  lua('credits/budgets.lua'),
   lua('batches/batches.lua'),
   STORED_LUA,
   ORDER_LUA,
@@ -50,6 +51,8 @@ const replySchema = z.tuple([
     'batch_stopped',
     'full',
     'over_quota',
+    'over_budget',
+    'budgets_changed',
     'short',
     'beyond',
   ]),
@@ -138,6 +141,10 @@ function resultOf(
     case 'over_quota': {
       const [limit = '', most, used] = detail.split(' ')
       return { status, beyond: { limit, most: Number(most), used: Number(used) } }
+    }
+    case 'over_budget': {
+      const [id = '', used, ...subject] = detail.split(' ')
+      return { status, id, used: Number(used), subject: subject.join(' ') }
     }
     case 'short':
       return { status, missing: Number(detail) }

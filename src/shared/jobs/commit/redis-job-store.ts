@@ -12,7 +12,10 @@ import { settlementOf } from '../rules/commit-consequences.ts'
 import { effectKey, jsonObject, type JobRecord } from '../rules/job.ts'
 import { splitInput } from '../rules/long-input.ts'
 import type { JobKeys } from '../record/job-keys.ts'
-import type { JobStore } from '../ports.ts'
+import type { AcceptTerms } from '../rules/acceptance.ts'
+import type { BudgetTerms } from '../../credits/rules/spending-budget.ts'
+import type { CommitResult, JobStore } from '../ports.ts'
+import { overBudget, withBudgets, type Budgets } from './with-budgets.ts'
 import { commitOf, decodeAttempts, decodeEffects, decodeHistory, decodeJob } from '../record/record-codec.ts'
 import type { CommitRunner } from './commit-script.ts'
 import { createRedisCreationBreaker } from '../../limits/redis-creation-breaker.ts'
@@ -56,6 +59,8 @@ export interface RedisJobStoreOptions {
   confirmDurable?: () => Promise<void>
   /** Limits of stored files; absent: none. */
   quota?: StoredQuota
+  /** Budgets that count accepted jobs; absent: none. */
+  budgets?: Omit<Budgets, 'now'>
 }
 
 const NOTHING_KEPT = { tenant: '', bytes: 0, files: 0 }
@@ -104,6 +109,24 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     return stored.flatMap(([hash, documents], i) => decodeJob({ id: ids[i] ?? '', hash, documents }) ?? [])
   }
 
+  async function createOnce(
+    job: JobRecord,
+    idempotency: { entry: string; body: string } | null,
+    commitId: string,
+    limits: AcceptTerms,
+  ): Promise<CommitResult> {
+    const input = planCreate(job, idempotency, planOptions, limits)
+    const notAfter = clock.now() + timings.acceptWithin
+    const { result, now, detail, owed } = await run('new_work', input, { id: commitId, revision: null, notAfter })
+    if (result.status === 'applied' || result.status === 'repeated') await confirm()
+    if (result.status === 'over_budget') return overBudget(result, limits.budgets)
+    if (result.status !== 'applied') return result
+    const times = { created_at: now, updated_at: now, start_since: now, start_paused: Number(detail) }
+    const { job: record } = splitInput(job)
+    const state = { job: { ...record, rev: 1, ...times }, attempts: [], effects: [] }
+    return { status: 'applied', state, owed: input.owedBy({ owed }), woken: 0 }
+  }
+
   const lists = createRedisJobLists({ redis, keys })
   const shared = { redis, keys, timings, accounts, now: clock.now }
   return {
@@ -129,15 +152,9 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     },
 
     async create(job, idempotency, commitId, limits = { queuedJobs: null }) {
-      const input = planCreate(job, idempotency, planOptions, limits)
-      const notAfter = clock.now() + timings.acceptWithin
-      const { result, now, detail, owed } = await run('new_work', input, { id: commitId, revision: null, notAfter })
-      if (result.status === 'applied' || result.status === 'repeated') await confirm()
-      if (result.status !== 'applied') return result
-      const times = { created_at: now, updated_at: now, start_since: now, start_paused: Number(detail) }
-      const { job: record } = splitInput(job)
-      const state = { job: { ...record, rev: 1, ...times }, attempts: [], effects: [] }
-      return { status: 'applied', state, owed: input.owedBy({ owed }), woken: 0 }
+      const accept = ([charged = job]: JobRecord[], budgets?: BudgetTerms): Promise<CommitResult> =>
+        createOnce(charged, idempotency, commitId, { ...limits, budgets })
+      return options.budgets ? withBudgets({ ...options.budgets, now: clock.now }, [job], accept) : accept([job])
     },
 
     async commit(state, commit, cause, commitId, basis = '') {
@@ -166,6 +183,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
           })
         : run('always', input, head))
       if (commit.takesBudget && (result.status === 'applied' || result.status === 'repeated')) await confirm()
+      if (result.status === 'over_budget') return overBudget(result, undefined)
       if (result.status !== 'applied') return result
       const after = applyCommit(state, commit, now)
       const owed = input.owedBy({ owed: rows })

@@ -23,7 +23,7 @@ export const FOLDED_VERSION = 2
 
 /** Fields that remain in the hash. */
 const KEPT: ReadonlySet<string> = new Set(['v', 'rev', 'phase', 'tenant'])
-const NOT_FOLDED: ReadonlySet<string> = new Set([...KEPT, 'id', 'partial', 'updated_at', 'key_id'])
+const NOT_FOLDED: ReadonlySet<string> = new Set([...KEPT, 'id', 'partial', 'updated_at', 'key_id', 'budgets'])
 
 /** The order of the fields of a job, by the name of the format, which stands before the compressed text. */
 const ORDERS = new Map<string, readonly string[]>([

@@ -100,6 +100,10 @@ export function createJobKeys(prefix: string) {
     ledgerRequests: (tenant: string) => `${tag}:tenant:${tenant}:ledger-requests`,
     /** hash: spending of a day (UTC, `2026-01-31`), by preset or model */
     spending: (tenant: string, day: string) => `${tag}:tenant:${tenant}:spending:${day}`,
+    /** hash: scope -> JSON, its budgets; id of a budget -> its scope (credits/redis-budget-store.ts) */
+    budgets: `${tag}:budgets`,
+    /** hash with a time to live: what a budget counts in a period (budgets.lua) */
+    budgetCounts: (budget: string, period: string) => `${tag}:budget:${budget}:${period}`,
     /** hash: id -> JSON, where the notifications of a tenant go (shared/notifications) */
     endpoints: (tenant: string) => `${tag}:tenant:${tenant}:endpoints`,
     /**

@@ -177,7 +177,7 @@ const isCharged = ({ phase, charge_canceled, error }: JobRecord): boolean =>
 
 /** The one settlement of a job's hold, at `now` (ms); null: the job is free, or does not become final. */
 export function settlementOf(before: JobRecord, after: JobRecord, now: number): Settlement | null {
-  const { price, estimate, metrics, preset, model, deployment, version, attempt, batch } = after
+  const { price, estimate, metrics, preset, model, deployment, version, attempt, batch, budgets } = after
   if (price === null || !isFinal(after.phase) || isFinal(before.phase)) return null
   const common = {
     kind: 'settle' as const,
@@ -185,6 +185,7 @@ export function settlementOf(before: JobRecord, after: JobRecord, now: number): 
     label: preset ?? model ?? deployment ?? version ?? 'unknown',
     hasBegun: attempt > 0,
     batch,
+    budgets,
     day: new Date(now).toISOString().slice(0, 10),
   }
   if (!isCharged(after)) return { ...common, by: 'release', actual: null, isEstimated: false }
@@ -249,6 +250,15 @@ function notices(before: JobRecord, after: JobRecord, { now, timings, newNotice 
   if (settlementOf(before, after, now) !== null) {
     const notice = { v: 1, id: newNotice(), type: 'credits.low' } as const
     all.push({ kind: 'owed_by_tenant', notice, own: false, when: 'credits_low', due })
+    for (const [budget, period, subject, to] of after.budgets)
+      all.push({
+        kind: 'owed_by_tenant',
+        notice: { v: 1, id: newNotice(), type: 'budget.alert', budget, period, subject },
+        own: false,
+        when: `budget ${budget} ${subject}`,
+        due,
+        ...(to === '' ? {} : { to }),
+      })
   }
   return all
 }

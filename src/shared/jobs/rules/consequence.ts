@@ -114,6 +114,8 @@ export interface Settlement {
   /** Whether a create was begun, so that the batch has committed the hold. */
   hasBegun: boolean
   batch: string | null
+  /** The budgets that count the job. */
+  budgets: JobRecord['budgets']
   /** The day (UTC) to which the spending counts, as `2026-01-31`. */
   day: string
 }
@@ -140,9 +142,14 @@ type Notice =
       kind: 'owed_by_tenant'
       notice: TenantNotice
       own: boolean
-      when: 'batch_done' | 'credits_low'
+      when: OwedWhen
       due: { in: number }
+      /** The tenant whose receivers hear of it; absent: that of the job. */
+      to?: string
     }
+
+/** What only the commit knows: that this completed the batch, took the account below its threshold, or a budget to a level. */
+export type OwedWhen = 'batch_done' | 'credits_low' | `budget ${string} ${string}`
 
 /** Removal of a final job, or of parts of it. */
 type Removal =

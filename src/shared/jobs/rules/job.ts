@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { outputShapeSchema } from '../../artifacts/rules/output-shape.ts'
+import { frozenBudgets } from '../../credits/rules/frozen-budget.ts'
 import { priceRuleSchema } from '../../credits/rules/price.ts'
 import type { JobNotice } from '../../notifications/rules/notice.ts'
 import { ownWebhookSchema } from '../../notifications/rules/own-webhook.ts'
@@ -310,6 +311,8 @@ export const JOB_FIELDS = {
   charge_canceled: field(flag, { in: 'order', absent: false, asked: 'again' }),
   /** Micro-credits: held until the job is final; captured then; owed but not covered by the account. */
   estimate: field(number, { in: 'order', absent: 0 }),
+  /** The budgets that count it. Not folded: they are settled then. */
+  budgets: field(frozenBudgets, { in: 'order', absent: [] }),
   captured: field(numberOrNull, { in: 'hash', absent: null }),
   uncollected: field(number, { in: 'hash', absent: 0 }),
   /** Whether the hold was captured because the metrics did not determine the price. */

@@ -149,6 +149,34 @@ function aboutCredits({ type, tenant, data, studio }: Said): Body {
   }
 }
 
+function aboutBudget({ tenant, data, studio }: Said): Body {
+  const budget = objectIn(data, 'budget')
+  const id = textIn(budget, 'id')
+  const title = textIn(budget, 'title')
+  const name = title === '' ? shortOf(id) : `"${title}"`
+  const level = numberIn(budget, 'level')
+  const [used, limit] = [numberIn(budget, 'used') / MICRO, numberIn(budget, 'limit') / MICRO]
+  const user = textIn(budget, 'user')
+  return {
+    subject: `Budget ${name} of ${tenant}: ${used} of ${limit} credits used`,
+    heading: level >= 100 ? 'A budget is used up' : 'A budget is running out',
+    paragraphs: [
+      budget['hard'] === true
+        ? 'Runs that do not fit into the rest are refused until it resets.'
+        : 'Runs are not refused: this budget only counts.',
+    ],
+    facts: [
+      ['Tenant', tenant],
+      ['Budget', id],
+      ...(user === '' ? [] : [['User', user] as const]),
+      ['Used', `${used} of ${limit} credits`],
+      ['Resets at', textIn(budget, 'resets_at')],
+    ],
+    quote: null,
+    links: studioLink(studio),
+  }
+}
+
 function aboutEndpoint({ type, tenant, data, confirm }: Said): Body {
   const endpoint = objectIn(data, 'endpoint')
   const id = textIn(endpoint, 'id')
@@ -186,6 +214,7 @@ function bodyOf(said: Said): Body {
   const words = JOB_WORDS[said.type]
   if (words !== undefined) return aboutJob(said, words)
   if (said.type === 'batch.finished') return aboutBatch(said)
+  if (said.type === 'budget.alert') return aboutBudget(said)
   return said.type.startsWith('credits.') ? aboutCredits(said) : aboutEndpoint(said)
 }
 

@@ -6,7 +6,13 @@ export const CUSTOMER_TYPES = ['job.started', 'job.succeeded', 'job.failed', 'jo
 export const USUAL_CUSTOMER_TYPES = CUSTOMER_TYPES.filter((type) => type !== 'job.started')
 
 /** What no change of a job shows: programs that follow the events of a tenant get it when it is distributed. */
-export const ANNOUNCED_TYPES = ['credits.low', 'credits.exhausted', 'artifact.at_risk', 'endpoint.disabled'] as const
+export const ANNOUNCED_TYPES = [
+  'credits.low',
+  'credits.exhausted',
+  'budget.alert',
+  'artifact.at_risk',
+  'endpoint.disabled',
+] as const
 
 /**
  * What a tenant can hear of. Each of these is owed: it is written with the change that it reports, sent until the receiver

@@ -32,6 +32,15 @@ export const tenantNoticeSchema = z.discriminatedUnion('type', [
   z.object({
     v: z.literal(1),
     id,
+    type: z.literal('budget.alert'),
+    budget: z.string(),
+    /** The first day of the period, and the user, where each one has the limit for itself; else ''. */
+    period: z.string(),
+    subject: z.string(),
+  }),
+  z.object({
+    v: z.literal(1),
+    id,
     type: z.literal('endpoint.disabled'),
     endpoint: z.string(),
     reason: z.enum(['gone', 'failing']),
