@@ -114,7 +114,8 @@ export function createJobView({ links, lasting, keep, stopBound }: JobViewOption
       }
     if (waiting.for === 'start')
       return { reason: 'scheduled', detail: 'It starts at the time that was submitted.', until: time(waiting.at) }
-    const { crowd, blocked, pause, condition, wait, rate } = waiting
+    const { crowd, blocked, manual, pause, condition, wait, rate } = waiting
+    if (manual !== null) return { reason: 'paused', detail: `Paused: ${manual}`, until: null }
     if (blocked !== null) return { ...limitWords(blocked), until: null }
     if (crowd) return { reason: crowd, detail: CROWD_WORDS[crowd], until: null }
     if (pause) return { reason: pause.reason, detail: PAUSE_WORDS[pause.reason], until: timeOrNull(pause.until) }

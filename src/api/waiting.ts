@@ -4,6 +4,8 @@ import { attemptOf, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { JobWait, JobWaits } from '../shared/jobs/job-waits.ts'
 import type { CreateRate, CreateRates, CreationPause, Crowds, JobLine, JobLoader, Pause } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
+import { pauseScopesOf } from '../shared/jobs/rules/place.ts'
+import type { ManualPauses } from '../shared/limits/ports.ts'
 import type { Crowd } from '../shared/jobs/rules/sharing.ts'
 
 /** Reason why a job waits; null: it is not waiting. */
@@ -17,6 +19,8 @@ export type Waiting =
       crowd: Crowd | null
       /** The scope whose limit or pause holds the job up. */
       blocked: string | null
+      /** Why an operator has paused the job. */
+      manual: string | null
       pause: Pause | null
       condition: ConditionName | null
       wait: JobWait | null
@@ -29,25 +33,28 @@ export interface WaitingDependencies {
   account: string
   conditions: Pick<Conditions, 'all'>
   waits: Pick<JobWaits, 'of'>
+  manual: ManualPauses
 }
 
 /** Conditions that stop creation, in the order of display; pauses are read separately. */
 const stopsJobs = (name: ConditionName): boolean => CONDITIONS[name].stopsCreation && !name.startsWith('pause_')
 
 /** Reason why a job waits, from its record, the account's pauses and the deployment's conditions. */
-export function createWaiting({ store, account, conditions, waits }: WaitingDependencies) {
+export function createWaiting({ store, account, conditions, waits, manual }: WaitingDependencies) {
   async function turnOf(job: JobRecord, isNew: boolean): Promise<Waiting> {
     if (job.not_before !== null && job.not_before > Date.now()) return { for: 'start', at: job.not_before }
-    const [crowd, blocked, pause, lasting, wait, { perMinute, ceiling }] = await Promise.all([
+    const [crowd, blocked, held, pause, lasting, wait, { perMinute, ceiling }] = await Promise.all([
       isNew ? null : store.crowdOf(job),
       isNew ? null : store.blockedBy(job),
+      manual.pausedBy(pauseScopesOf(job)),
       store.pause(account),
       conditions.all(),
       isNew ? null : waits.of(job.id),
       store.createRate(account),
     ])
     const condition = lasting.find(({ name }) => stopsJobs(name))?.name ?? null
-    return { for: 'turn', crowd, blocked, pause, condition, wait, rate: { perMinute, ceiling } }
+    const rate = { perMinute, ceiling }
+    return { for: 'turn', crowd, blocked, manual: held?.reason ?? null, pause, condition, wait, rate }
   }
 
   /** During a resubmission the newest attempt decides whether the job waits. */

@@ -32,6 +32,18 @@ const OPERATOR: Record<string, { summary: string; load: () => Promise<DefineComm
     summary: 'grants credits, and shows accounts, ledgers and spending',
     load: async () => (await import('./credits-command.ts')).creditsCommand,
   },
+  limits: {
+    summary: 'shows and sets limits of accounts, models, deployments, presets and tenants',
+    load: async () => (await import('./limits-command.ts')).limitsCommand,
+  },
+  pause: {
+    summary: 'pauses creation by hand, or shows what is paused',
+    load: async () => (await import('./limits-command.ts')).pauseCommand,
+  },
+  resume: {
+    summary: 'ends a pause by hand',
+    load: async () => (await import('./limits-command.ts')).resumeCommand,
+  },
   ledger: {
     summary: 'replays every ledger and reports mismatches',
     load: async () => (await import('./ledger-command.ts')).ledgerCommand,

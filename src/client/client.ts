@@ -51,11 +51,19 @@ import type {
   JobManifest,
   Budget,
   LedgerEntry,
+  LimitChange,
+  LimitList,
   ManifestLine,
+  ManualPause,
   Model,
+  OperatorChange,
+  OperatorChangeList,
   Page,
+  PauseList,
+  PauseRequest,
   Preset,
   ReadToken,
+  ScopeLimits,
   Session,
   Spending,
   Upload,
@@ -197,6 +205,18 @@ export interface Client extends NotificationClient {
   health(options?: CallOptions): Promise<Health>
   /** Checks the set-up of the deployment now, for operators. Takes some seconds; the timeout is two minutes by default. */
   doctor(options?: CallOptions): Promise<DoctorReport>
+  /** The limits of accounts, models, deployments, presets and tenants, for operators. */
+  limits(options?: CallOptions): Promise<ScopeLimits[]>
+  /** Changes limits of one scope at once; absent fields stay, null removes what an operator set. */
+  setLimits(change: LimitChange, options?: CallOptions): Promise<ScopeLimits>
+  /** What operators have paused, for operators. */
+  pauses(options?: CallOptions): Promise<ManualPause[]>
+  /** Pauses creation for a scope, or changes the reason of its pause. Jobs in flight go on. */
+  pauseCreation(request: PauseRequest, options?: CallOptions): Promise<ManualPause>
+  /** Ends a pause by hand. */
+  resumeCreation(scope: string, options?: CallOptions): Promise<void>
+  /** The last hundred changes of limits and pauses, newest first. */
+  operatorChanges(options?: CallOptions): Promise<OperatorChange[]>
   /** A service that is not ready is no error here. */
   readiness(options?: CallOptions): Promise<Readiness>
 }
@@ -512,6 +532,16 @@ export function createClient(options: ClientOptions): Client {
     session: (callOptions = {}) => call('/v1/session', callOptions),
 
     health: (callOptions = {}) => call('/v1/health', callOptions),
+    limits: async (callOptions = {}) => (await call<LimitList>('/v1/admin/limits', callOptions)).data,
+    setLimits: (change, callOptions = {}) =>
+      call('/v1/admin/limits', callOptions, { ...posted(change), repeatable: true }),
+    pauses: async (callOptions = {}) => (await call<PauseList>('/v1/admin/pauses', callOptions)).data,
+    pauseCreation: (request, callOptions = {}) =>
+      call('/v1/admin/pauses', callOptions, { ...posted(request), repeatable: true }),
+    resumeCreation: (scope, callOptions = {}) =>
+      call(`/v1/admin/pauses${queryOf({ scope })}`, callOptions, { method: 'DELETE' }),
+    operatorChanges: async (callOptions = {}) =>
+      (await call<OperatorChangeList>('/v1/admin/changes', callOptions)).data,
     doctor: (callOptions = {}) => call('/v1/admin/doctor', callOptions, { timeout: DOCTOR_MS }),
 
     // Without readiness the response is a 503 with the same body.

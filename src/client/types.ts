@@ -316,11 +316,12 @@ export interface WaitingFor {
  * failing or unreachable. `account`: Replicate rejects the token or the credit. `webhook`: Replicate rejects the
  * webhook URL of this service (`PUBLIC_URL`). `storage`: files cannot be stored. `outcome`: it is unknown whether
  * a create request arrived. `scheduled`: it may not start before the time that was submitted. `preset_limit`: the
- * preset is at its concurrency limit. `concurrency`: the tenant, model or deployment is at its limit of jobs in
- * flight. `sequence`: earlier jobs of the batch come first. `max_spend`: the spending limit of the batch is held
- * for other jobs. `files`: input files are being uploaded to Replicate. `copy`: outputs are being copied. `stop`:
- * Replicate has not confirmed the cancellation. `recovery`: Redis is being compared with Replicate before
- * creation resumes. `redis`: Redis is unavailable. `worker`: no worker is running.
+ * preset is at its concurrency limit. `paused`: an operator has paused creation; `detail` has the reason.
+ * `concurrency`: the tenant, model or deployment is at its limit of jobs in flight. `sequence`: earlier jobs of
+ * the batch come first. `max_spend`: the spending limit of the batch is held for other jobs. `files`: input files
+ * are being uploaded to Replicate. `copy`: outputs are being copied. `stop`: Replicate has not confirmed the
+ * cancellation. `recovery`: Redis is being compared with Replicate before creation resumes. `redis`: Redis is
+ * unavailable. `worker`: no worker is running.
  */
 export type WaitingReason =
   | 'budget'
@@ -332,6 +333,7 @@ export type WaitingReason =
   | 'outcome'
   | 'scheduled'
   | 'preset_limit'
+  | 'paused'
   | 'concurrency'
   | 'sequence'
   | 'max_spend'
@@ -1532,6 +1534,82 @@ export interface BudgetChange {
   hard?: boolean | undefined
   /** Percents of the limit. The event `budget.alert` happens once in a period when one of them is reached. */
   alert_at?: number[] | undefined
+}
+
+export interface LimitList {
+  data: ScopeLimits[]
+}
+
+/** The limits of one scope. */
+export interface ScopeLimits {
+  /** What the limits concern, such as `preset:portrait`. */
+  scope: string
+  /** Jobs in flight at once; null: not limited. */
+  concurrency: number | null
+  /** Presets: jobs in flight of each tenant; null: not limited. */
+  per_tenant: number | null
+  /** Tenants: share beside other tenants; null: 1. */
+  weight: number | null
+  /** Accounts: the most predictions per minute; null otherwise. */
+  creates_per_minute: number | null
+  /**
+   * The limits that an operator set; the others are those of the file of the preset or of the configuration.
+   */
+  set: ('concurrency' | 'per_tenant' | 'weight' | 'creates_per_minute')[]
+  /** Jobs in flight now. */
+  in_flight: number
+}
+
+/**
+ * Limits of one scope. Absent fields stay; null removes what an operator set, so that the file of the preset or
+ * the configuration applies again.
+ */
+export interface LimitChange {
+  scope: string
+  /** Jobs in flight at once. `unlimited` also lifts the limit that the file of a preset states. */
+  concurrency?: number | 'unlimited' | null | undefined
+  /** Presets only: jobs in flight of each tenant. */
+  per_tenant?: number | 'unlimited' | null | undefined
+  /** Tenants only: share beside other tenants, 1 by default. From 0.01 to 1000. */
+  weight?: number | null | undefined
+  /** Accounts only: the most predictions per minute, instead of the configured budget. From 0.1 to 100000. */
+  creates_per_minute?: number | null | undefined
+}
+
+export interface PauseList {
+  data: ManualPause[]
+}
+
+/** A pause by an operator. */
+export interface ManualPause {
+  scope: string
+  /** What owners of waiting jobs see. */
+  reason: string
+  since: string
+  /** The id of a key, or the user of a command line. */
+  by: string
+}
+
+export interface PauseRequest {
+  scope: string
+  /** A line of text, which owners of waiting jobs see. */
+  reason: string
+}
+
+export interface OperatorChangeList {
+  data: OperatorChange[]
+}
+
+/** A change of limits or pauses by an operator. */
+export interface OperatorChange {
+  id: string
+  at: string
+  /** The id of a key, or the user of a command line. */
+  by: string
+  action: 'limits' | 'pause' | 'resume'
+  scope: string
+  /** The limits as they were set, or the reason of the pause. */
+  detail: JsonObject
 }
 
 /** A prediction, as Replicate's webhooks contain it. */

@@ -29,6 +29,7 @@ import { docsRoutes } from '../api/routes/docs.ts'
 import { doctorRoutes } from '../api/routes/doctor.ts'
 import { healthReportRoutes } from '../api/routes/health-report.ts'
 import { healthRoutes } from '../api/routes/health.ts'
+import { limitRoutes } from '../api/routes/limits.ts'
 import { createShowJob, jobRoutes } from '../api/routes/jobs.ts'
 import { mailRoutes } from '../api/routes/mail.ts'
 import { logRoutes } from '../api/routes/logs.ts'
@@ -148,7 +149,13 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     stopBound: core.timings.stopBound,
     keep: config.keep,
   })
-  const show = createShowJob(view, { store, account: DEFAULT_ACCOUNT, conditions, waits: core.waits })
+  const show = createShowJob(view, {
+    store,
+    account: DEFAULT_ACCOUNT,
+    conditions,
+    waits: core.waits,
+    manual: core.limits,
+  })
   const streams = createEventStreams({
     hub,
     store,
@@ -347,6 +354,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
       ...tenantRoutes(tenantAdmin, config.tenantLimits),
       ...credits,
       ...budgets,
+      ...limitRoutes(core.limits),
       ...healthRoutes({
         version: VERSION,
         checks: {

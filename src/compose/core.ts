@@ -35,6 +35,8 @@ import { createCommitRunner } from '../shared/jobs/commit/redis-commits.ts'
 import { createRedisJobStore } from '../shared/jobs/commit/redis-job-store.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../shared/jobs/rules/timings.ts'
 import type { AccountRates, Rate } from '../shared/limits/rules/budget.ts'
+import type { LimitStore } from '../shared/limits/ports.ts'
+import { createRedisLimitStore } from '../shared/limits/redis-limit-store.ts'
 import { createReadBudget, type RedisBudgetOptions } from '../shared/limits/redis-budget.ts'
 import { createRedisEndpointStore } from '../shared/notifications/redis-endpoint-store.ts'
 import type { NotificationStore } from '../shared/notifications/ports.ts'
@@ -234,6 +236,7 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
     credits: createRedisCreditStore({ redis, keys, confirmDurable }),
     budgets: createRedisBudgetStore({ redis, keys, confirmDurable }),
     budgetBook: budgets.book,
+    limits: createLimitStore(redis, keys, config),
     warnings: createWarnings({ notices: createRedisSingleNotices({ redis, keys, timings }), doorbells, log }),
     /** Whether Redis still holds the deployment that this process started with. */
     sameDeployment,
@@ -269,6 +272,9 @@ export async function buildCore(redis: Redis, shared: SharedParts, options: Serv
 }
 
 export type Core = Awaited<ReturnType<typeof buildCore>>
+
+export const createLimitStore = (redis: Redis, keys: JobKeys, config: Config): LimitStore =>
+  createRedisLimitStore({ redis, keys, accounts: createRates(config) })
 
 export const createTenantStore = (
   redis: Redis,

@@ -13,6 +13,7 @@ import { createJobKeys } from '../shared/jobs/record/job-keys.ts'
 import { createCommitRunner } from '../shared/jobs/commit/redis-commits.ts'
 import { createRedisJobStore } from '../shared/jobs/commit/redis-job-store.ts'
 import { DEFAULT_TIMINGS } from '../shared/jobs/rules/timings.ts'
+import type { LimitStore } from '../shared/limits/ports.ts'
 import { createReadBudget } from '../shared/limits/redis-budget.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import type { Scope } from '../shared/process/scope.ts'
@@ -29,7 +30,14 @@ import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { listWithWebhooks } from '../workers/list-with-webhooks.ts'
 import type { ListFailure } from '../workers/list-window.ts'
 import { accountsOf, type AccountSettings } from '../shared/settings/accounts.ts'
-import { buildStorage, createRates, createTenantStore, readBudgetOptions, READY_WITHIN_MS } from './core.ts'
+import {
+  buildStorage,
+  createLimitStore,
+  createRates,
+  createTenantStore,
+  readBudgetOptions,
+  READY_WITHIN_MS,
+} from './core.ts'
 import { SIMULATOR_TOKEN } from '../shared/replicate/simulator-token.ts'
 
 /** Tools of an operator for a deployment, independent of its running processes. */
@@ -49,6 +57,7 @@ export interface OperatorTools {
   makeLoginCode(): Promise<string>
   credits: { store: CreditStore; admin: CreditAdmin }
   budgets: BudgetAdmin
+  limits: LimitStore
   /** Replays the ledger of one tenant or of all. */
   verifyLedgers(tenant: string | null): AsyncIterable<LedgerVerdict>
 }
@@ -131,6 +140,7 @@ export async function openForOperators(config: Config, log: Logger, scope: Scope
     rotateLinkKey: ({ now }) => rotateLinkKey(redis, keys.deployment, { now, pause: (ms) => setTimeout(ms) }),
     tenants,
     makeLoginCode: createRedisLoginCodes(redis, createTenantKeys(keys.tag)).make,
+    limits: createLimitStore(redis, keys, config),
     credits: { store: credits, admin: createCreditAdmin(credits) },
     budgets: createBudgetAdmin({ store: createRedisBudgetStore({ redis, keys }), tenants }),
     async *verifyLedgers(tenant) {

@@ -109,6 +109,7 @@ const WAITS: Record<WaitingFor['reason'], string> = {
   outcome: 'The response to the request was lost.',
   scheduled: 'It starts at the time that was submitted.',
   preset_limit: 'This preset is at its concurrency limit.',
+  paused: 'An operator has paused creation.',
   concurrency: 'A limit of jobs in flight is reached.',
   sequence: 'Earlier runs of its batch come first.',
   max_spend: 'The spending limit of its batch is held for other runs.',

@@ -5,6 +5,7 @@ import type { JobEvent } from '../../src/shared/jobs/rules/decision.ts'
 import type { JobRecord } from '../../src/shared/jobs/rules/job.ts'
 import type { JobWaits } from '../../src/shared/jobs/job-waits.ts'
 import { createRedisJobWaits } from '../../src/shared/jobs/redis-job-waits.ts'
+import { createRedisLimitStore } from '../../src/shared/limits/redis-limit-store.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
 import { jobScene, type JobScene } from '../support/job-scene.ts'
 import { prediction } from '../unit/support/job-states.ts'
@@ -18,6 +19,7 @@ beforeAll(async () => {
   scene = await jobScene()
   waits = createRedisJobWaits(scene.redis, scene.keys.wait, createLogger({ level: 'silent', readable: false }))
   waiting = createWaiting({
+    manual: createRedisLimitStore({ redis: scene.redis, keys: scene.keys, accounts: {} }),
     store: scene.store,
     account: 'default',
     conditions: { all: () => Promise.resolve(lasting) },
@@ -56,7 +58,16 @@ const stored = (id: string): JobEvent => ({
 const failedOnce = [intend, seen(1, 'starting'), seen(1, 'failed')]
 
 const RATE = { perMinute: 60_000, ceiling: 60_000 }
-const TURN = { for: 'turn', crowd: null, blocked: null, pause: null, condition: null, wait: null, rate: RATE }
+const TURN = {
+  for: 'turn',
+  crowd: null,
+  blocked: null,
+  manual: null,
+  pause: null,
+  condition: null,
+  wait: null,
+  rate: RATE,
+}
 const OUTCOME = { for: 'outcome' }
 
 describe('a job', () => {

@@ -136,7 +136,7 @@ describe('the documented commands on a bare machine', () => {
     })
     await running.waitForLine(/Try it:/)
     // It waits for 13 seconds, and everything must work meanwhile.
-    rotation = type(blocks('docs/operations.md', 'sh bare').slice(1).join('\n'))
+    rotation = type(blocks('docs/operations.md', 'sh bare').slice(2).join('\n'))
     rotation.catch(() => undefined)
     return async () => {
       const lock = readFileSync(join(project, '.data', 'genqueue.lock'), 'utf8')
@@ -284,7 +284,9 @@ describe('the documented commands on a bare machine', () => {
     const said = await rotation
     expect(said).toContain('The key was rotated.')
     expect(said).toContain('The key of lasting links was rotated.')
-    expect(await type(blocks('docs/operations.md', 'sh bare')[0] ?? '')).toMatch(/0 findings/)
+    const [limits = '', audit = ''] = blocks('docs/operations.md', 'sh bare')
+    expect(await type(limits)).toContain('The model is being replaced until 10:00.')
+    expect(await type(audit)).toMatch(/0 findings/)
   })
 
   test('docs/operations.md: each role starts, and ends with SIGTERM', async () => {

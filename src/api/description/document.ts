@@ -8,6 +8,7 @@ import { creditAdminOperations, creditOperations } from './operations/credits.ts
 import { fileOperations } from './operations/files.ts'
 import { jobOperations } from './operations/jobs.ts'
 import type { Access, Answer, Operation, Operations } from './operations/operation.ts'
+import { limitOperations } from './operations/limits.ts'
 import { notificationOperations } from './operations/notifications.ts'
 import { serviceOperations } from './operations/service.ts'
 import { sessionOperations, tenantOperations, webhookSecretOperations } from './operations/tenants.ts'
@@ -31,6 +32,7 @@ export const OPERATIONS: Operations = {
   ...tenantOperations,
   ...creditAdminOperations,
   ...budgetAdminOperations,
+  ...limitOperations,
   ...serviceOperations,
   ...agentOperations,
 }
@@ -50,7 +52,7 @@ const TAGS = {
   Webhooks: 'The default secret, which signs own webhooks of jobs and batches.',
   Notifications:
     'Endpoints, to which events of the tenant are sent, and the log of what was sent. Requires the scope `webhooks`.',
-  Administration: 'Tenants and their keys. Requires the scope `admin`.',
+  Administration: 'Tenants and their keys, limits and pauses. Requires the scope `admin`.',
   Replicate: 'The webhook receiver that Replicate calls.',
   Operation: 'Health, metrics and this description. Only `/v1/health` requires credentials.',
 }

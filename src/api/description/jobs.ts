@@ -17,6 +17,7 @@ const REASONS = {
   outcome: 'it is unknown whether a create request arrived.',
   scheduled: 'it may not start before the time that was submitted.',
   preset_limit: 'the preset is at its concurrency limit.',
+  paused: 'an operator has paused creation; `detail` has the reason.',
   concurrency: 'the tenant, model or deployment is at its limit of jobs in flight.',
   sequence: 'earlier jobs of the batch come first.',
   max_spend: 'the spending limit of the batch is held for other jobs.',

@@ -37,6 +37,7 @@ const QUERIES: Record<string, string> = {
   getJob: '?wait=30',
   listJobs: '?status=succeeded&limit=5',
   getSpending: '?by=preset',
+  resumeCreation: '?scope=deployment:acme/upscaler',
 }
 
 const FILE = ' \\\n  -L -o picture.webp'

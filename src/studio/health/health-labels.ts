@@ -34,6 +34,7 @@ export const WAIT_NAMES: Record<WaitingFor['reason'], string> = {
   outcome: 'the outcome of a create request',
   scheduled: 'their start time',
   preset_limit: 'their preset’s concurrency limit',
+  paused: 'a pause by an operator',
   concurrency: 'a limit of jobs in flight',
   sequence: 'earlier runs of their batch',
   max_spend: 'their batch’s spending limit',

@@ -60,11 +60,12 @@ NotificationType = Literal[
 #: failing or unreachable. `account`: Replicate rejects the token or the credit. `webhook`: Replicate rejects the
 #: webhook URL of this service (`PUBLIC_URL`). `storage`: files cannot be stored. `outcome`: it is unknown whether
 #: a create request arrived. `scheduled`: it may not start before the time that was submitted. `preset_limit`: the
-#: preset is at its concurrency limit. `concurrency`: the tenant, model or deployment is at its limit of jobs in
-#: flight. `sequence`: earlier jobs of the batch come first. `max_spend`: the spending limit of the batch is held
-#: for other jobs. `files`: input files are being uploaded to Replicate. `copy`: outputs are being copied. `stop`:
-#: Replicate has not confirmed the cancellation. `recovery`: Redis is being compared with Replicate before
-#: creation resumes. `redis`: Redis is unavailable. `worker`: no worker is running.
+#: preset is at its concurrency limit. `paused`: an operator has paused creation; `detail` has the reason.
+#: `concurrency`: the tenant, model or deployment is at its limit of jobs in flight. `sequence`: earlier jobs of
+#: the batch come first. `max_spend`: the spending limit of the batch is held for other jobs. `files`: input files
+#: are being uploaded to Replicate. `copy`: outputs are being copied. `stop`: Replicate has not confirmed the
+#: cancellation. `recovery`: Redis is being compared with Replicate before creation resumes. `redis`: Redis is
+#: unavailable. `worker`: no worker is running.
 WaitingReason = Literal[
     "budget",
     "rate_limited",
@@ -75,6 +76,7 @@ WaitingReason = Literal[
     "outcome",
     "scheduled",
     "preset_limit",
+    "paused",
     "concurrency",
     "sequence",
     "max_spend",

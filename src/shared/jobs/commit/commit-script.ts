@@ -45,7 +45,7 @@ export interface CommitOperations {
   hset: [...fieldsAndValues: Pairs]
   hset_in: [field: string, after: number]
   hset_line: [field: string, text: string]
-  hset_paused: [field: string]
+  hset_paused: [clocks: KeyIndex, field: string, ...scopes: string[]]
   in_batch: [live: KeyIndex, job: string, from: Status, to: Status]
   land: [
     line: KeyIndex,

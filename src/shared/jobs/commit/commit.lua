@@ -31,7 +31,7 @@
                        has room for the amount; limit '': any)
               may_store tenants tenant bytes files (of the hash of what tenants have stored: there is room for one more byte
                         in one more file; the tenant's own limits in the hash `tenants` replace these)
-              writes:  hset field value ... | hset_in field ms | hset_paused field | hdel field ... | hincrby field n
+              writes:  hset field value ... | hset_in field ms | hset_paused clocks field scope ... | hdel field ... | hincrby field n
                        set value | del | expire ms | zadd score member | zadd_in ms member ... | zrem member
                        zadd_all member ... (score 0) | zadd_from score member ... (rising by one)
                        sadd member | srem member | land line lanes heads i b shares places parked job scope ... (a job in flight of these
@@ -47,7 +47,8 @@
               on the account: throttled ms sent rate burst (a 429 of a create that was sent at that time; the figures that it states, or '')
                               pause ms reason | healthy | fault limit first longest reason | crowd limit ms (a sorted set)
                               probe_back claim (the one create of a half-open account was not sent)
-              `_in`: ms from this commit. `_line`: text prefixed with the time. `_paused`: the account's pause clock. An operation names further
+              `_in`: ms from this commit. `_line`: text prefixed with the time. `_paused`: the pause clock of the
+              account, and of pauses by hand of the scopes. An operation names further
               keys (ledger, spending, batch, live, tenants) by index; 0: none.
 
   Output: { status, now ms, detail, owed, woken } (owed: the fields of the rows that were owed, separated by blanks; woken: the
@@ -91,11 +92,11 @@ local type_of = {
   pause = 'hash', throttled = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
 -- The types of further keys, whose indexes are the first arguments.
-local types_beside = { hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' }, may_store = { 'hash' } }
+local types_beside = { hset_paused = { 'hash' }, hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' }, may_store = { 'hash' } }
 
 -- The least number of arguments of each operation; pairs of them where it lists fields and values.
 local least = {
-  hset = 2, hset_in = 2, hdel = 1, hset_paused = 1, hincrby = 2, hset_line = 2, set = 1, del = 0, expire = 1,
+  hset = 2, hset_in = 2, hdel = 1, hset_paused = 2, hincrby = 2, hset_line = 2, set = 1, del = 0, expire = 1,
   zadd = 2, zadd_in = 2, zrem = 1, zadd_all = 1, zadd_from = 2, batch_done = 2, crowd = 2, sadd = 1, srem = 1, xadd = 3,
   generation = 3, deployment = 1, free = 0, mine = 1, below = 2, room = 4, leased = 2, land = 10, first = 1, afford = 1, hold = 5,
   budgets_are = 2, may_spend = 6, charge_budget = 5, correct_budget = 3, settle = 10,
@@ -403,8 +404,8 @@ while at <= #ARGV do
   elseif name == 'hincrby' then
     redis.call('HINCRBY', key, first, second)
   elseif name == 'hset_paused' then
-    detail = whole(pause_clock(KEYS[2], now))
-    set_fields(key, first, detail)
+    detail = whole(pause_clock(KEYS[2], now) + manual_clock(KEYS[tonumber(first)], { unpack(ARGV, at + 5, at + 2 + count) }, now))
+    set_fields(key, second, detail)
   elseif name == 'pause' then
     pause_creation(key, now, tonumber(first), second)
     redis.call('HDEL', key, 'probe_lease')

@@ -13,6 +13,7 @@ import {
   type JobRecord,
   type JobState,
 } from '../rules/job.ts'
+import { pauseScopesOf } from '../rules/place.ts'
 import { splitInput } from '../rules/long-input.ts'
 import { fold } from '../record/fold.ts'
 import { commitField, encodeDocument, encodeField, historyLines, GUARDED_VERSION } from '../record/record-codec.ts'
@@ -72,7 +73,8 @@ export function writeNewJob(input: CommitScriptInput, keys: JobKeys, whole: JobR
     fields.filter(([field]) => field !== 'rev'),
     job,
   )
-  input.add('hset_paused', keys.job(job.id), 'start_paused')
+  const clocks = input.indexOf(keys.pauseClocks)
+  input.add('hset_paused', keys.job(job.id), clocks, 'start_paused', ...pauseScopesOf(job))
   if (beside !== null || job.webhook !== null || job.account !== DEFAULT_ACCOUNT)
     input.add('hset', keys.job(job.id), 'v', GUARDED_VERSION)
   if (beside !== null) input.add('set', keys.input(job.id), beside)

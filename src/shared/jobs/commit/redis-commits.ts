@@ -18,6 +18,7 @@ const includes = [
   clockLua,
   lua('redis/replication-id.lua'),
   lua('limits/pause-clock.lua'),
+  lua('limits/manual-clock.lua'),
   lua('limits/learned-rate.lua'),
   lua('credits/credits.lua'),
   lua('credits/budgets.lua'),

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { rateOf, type AccountRates } from '../../limits/rules/budget.ts'
+import { manualClock } from '../../limits/rules/manual-clock.ts'
 import type { StoredQuota } from '../../limits/rules/stored.ts'
 import { STORED_LUA } from '../../limits/stored-script.ts'
 import { clockLua, redisNow } from '../../redis/clock.ts'
@@ -10,6 +11,7 @@ import { KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts
 import { accountOf, applyCommit } from '../rules/apply-commit.ts'
 import { settlementOf } from '../rules/commit-consequences.ts'
 import { effectKey, jsonObject, type JobRecord } from '../rules/job.ts'
+import { pauseScopesOf } from '../rules/place.ts'
 import { splitInput } from '../rules/long-input.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import type { AcceptTerms } from '../rules/acceptance.ts'
@@ -45,7 +47,7 @@ const textsOrNulls = z.custom<(string | null)[]>(
 )
 const readReply = z.array(z.tuple([texts, textsOrNulls]))
 const numbersOf = z.array(z.coerce.number())
-const loadReply = z.tuple([z.coerce.number(), numbersOf, numbersOf, texts, texts, textsOrNulls])
+const loadReply = z.tuple([z.coerce.number(), numbersOf, numbersOf, texts, texts, texts, textsOrNulls])
 const idempotencySchema = z.object({ job: z.string(), body: z.string() })
 
 export interface RedisJobStoreOptions {
@@ -62,6 +64,10 @@ export interface RedisJobStoreOptions {
   /** Budgets that count accepted jobs; absent: none. */
   budgets?: Omit<Budgets, 'now'>
 }
+
+/** A hash as Redis returns it to a script. */
+const pairsOf = (flat: readonly string[]): Map<string, string> =>
+  new Map(flat.flatMap((name, i) => (i % 2 === 0 ? [[name, flat[i + 1] ?? '']] : [])))
 
 const NOTHING_KEPT = { tenant: '', bytes: 0, files: 0 }
 
@@ -82,15 +88,21 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     const reply = loadReply.parse(
       await loadJob(
         redis,
-        [keys.job(id), keys.outbox(id), ...names.map(keys.account), ...keys.documents(id)],
+        [keys.job(id), keys.outbox(id), keys.pauseClocks, ...names.map(keys.account), ...keys.documents(id)],
         [String(names.length)],
       ),
     )
-    const [now, all, silences, hash, outbox, documents] = reply
+    const [now, all, silences, hash, outbox, manual, documents] = reply
     clock.observe(now)
     const job = decodeJob({ id, hash, documents })
-    const clocks = Object.fromEntries(names.map((name, at) => [name, all[at] ?? 0]))
-    if (job === null) return { now, paused: 0, clocks, silence: Math.max(...silences), state: null, commit: '' }
+    if (job === null) {
+      const clocks = Object.fromEntries(names.map((name, at) => [name, all[at] ?? 0]))
+      return { now, paused: 0, clocks, silence: Math.max(...silences), state: null, commit: '' }
+    }
+    const byHand = pairsOf(manual)
+    const clockOf = (account: string, at: number): number =>
+      (all[at] ?? 0) + manualClock(byHand, pauseScopesOf({ ...job, account }), now)
+    const clocks = Object.fromEntries(names.map((name, at) => [name, clockOf(name, at)]))
     return {
       now,
       // An account that is no longer configured has no clock that runs.

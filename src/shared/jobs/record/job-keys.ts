@@ -41,6 +41,10 @@ export function createJobKeys(prefix: string) {
     limits: `${tag}:limits`,
     /** hash: scope -> JSON, why an operator paused it */
     pauses: `${tag}:pauses`,
+    /** hash: how long scopes were paused (limits/manual-clock.lua) */
+    pauseClocks: `${tag}:pause-clocks`,
+    /** stream: what operators changed of limits and pauses, and who */
+    operatorChanges: `${tag}:operator-changes`,
     /** string: number of doorbells that have claimed jobs of the line; names the next one (claim-line.lua) */
     lineClaims: `${tag}:line:claims`,
     /** sorted set: each final job, completed batch and `files:<job>` by the time of its next clean-up, ms */

@@ -70,3 +70,6 @@ export function scopesOf(
     targetScope(job),
   ]
 }
+
+/** The scopes whose pauses by hand hold the job up. */
+export const pauseScopesOf = (job: Parameters<typeof scopesOf>[0]): string[] => ['all', ...scopesOf(job)]
