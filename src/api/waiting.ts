@@ -2,9 +2,18 @@ import { CONDITIONS, type ConditionName } from '../shared/conditions/rules/condi
 import type { Conditions } from '../shared/conditions/conditions.ts'
 import { attemptOf, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { JobWait, JobWaits } from '../shared/jobs/job-waits.ts'
-import type { CreateRate, CreateRates, CreationPause, Crowds, JobLine, JobLoader, Pause } from '../shared/jobs/ports.ts'
+import type {
+  AccountRoom,
+  CreateRate,
+  CreateRates,
+  CreationPause,
+  Crowds,
+  JobLine,
+  JobLoader,
+  Pause,
+} from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
-import { pauseScopesOf } from '../shared/jobs/rules/place.ts'
+import { accountScope, pauseScopesOf } from '../shared/jobs/rules/place.ts'
 import type { ManualPauses } from '../shared/limits/ports.ts'
 import type { Crowd } from '../shared/jobs/rules/sharing.ts'
 
@@ -29,8 +38,9 @@ export type Waiting =
   | null
 
 export interface WaitingDependencies {
-  store: JobLoader & CreationPause & CreateRates & Pick<Crowds, 'crowdOf'> & Pick<JobLine, 'blockedBy'>
-  account: string
+  store: JobLoader & CreationPause & CreateRates & AccountRoom & Pick<Crowds, 'crowdOf'> & Pick<JobLine, 'blockedBy'>
+  /** Names of the accounts that a job may use. */
+  accountsFor: (job: Pick<JobRecord, 'tenant' | 'preset'>) => readonly string[]
   conditions: Pick<Conditions, 'all'>
   waits: Pick<JobWaits, 'of'>
   manual: ManualPauses
@@ -39,21 +49,56 @@ export interface WaitingDependencies {
 /** Conditions that stop creation, in the order of display; pauses are read separately. */
 const stopsJobs = (name: ConditionName): boolean => CONDITIONS[name].stopsCreation && !name.startsWith('pause_')
 
-/** Reason why a job waits, from its record, the account's pauses and the deployment's conditions. */
-export function createWaiting({ store, account, conditions, waits, manual }: WaitingDependencies) {
+/** Conditions of one account, which do not stop jobs that may use another one. */
+const OF_ACCOUNT: ReadonlySet<ConditionName> = new Set(['token_refused', 'recovery_listing'])
+
+/** Reason why a job waits, from its record, the pauses of its accounts and the deployment's conditions. */
+export function createWaiting({ store, accountsFor, conditions, waits, manual }: WaitingDependencies) {
+  /** The pause that ends first, if all of the accounts are paused. */
+  async function pauseOf(accounts: readonly string[]): Promise<Pause | null> {
+    const pauses = await Promise.all(accounts.map((account) => store.pause(account)))
+    let first: Pause | null = null
+    for (const pause of pauses) {
+      if (pause === null) return null
+      if (first === null || (pause.until ?? Infinity) < (first.until ?? Infinity)) first = pause
+    }
+    return first
+  }
+
+  /** The pause by an operator that holds the job up in each of its accounts. */
+  async function heldBy(job: JobRecord, accounts: readonly string[]): ReturnType<ManualPauses['pausedBy']> {
+    const pauses = await Promise.all(accounts.map((account) => manual.pausedBy(pauseScopesOf({ ...job, account }))))
+    return pauses.includes(null) ? null : (pauses[0] ?? null)
+  }
+
+  /** The scope whose limit holds the job up. */
+  async function blockedBy(job: JobRecord, accounts: readonly string[]): Promise<string | null> {
+    const blocked = await store.blockedBy(job)
+    const [first] = accounts
+    if (blocked !== null || first === undefined) return blocked
+    const room = await Promise.all(accounts.map((account) => store.hasRoom(account)))
+    return room.includes(true) ? null : accountScope(first)
+  }
+
   async function turnOf(job: JobRecord, isNew: boolean): Promise<Waiting> {
     if (job.not_before !== null && job.not_before > Date.now()) return { for: 'start', at: job.not_before }
-    const [crowd, blocked, held, pause, lasting, wait, { perMinute, ceiling }] = await Promise.all([
+    const accounts = accountsFor(job)
+    const [crowd, blocked, held, pause, lasting, wait, rates] = await Promise.all([
       isNew ? null : store.crowdOf(job),
-      isNew ? null : store.blockedBy(job),
-      manual.pausedBy(pauseScopesOf(job)),
-      store.pause(account),
+      isNew ? null : blockedBy(job, accounts),
+      heldBy(job, accounts),
+      pauseOf(accounts),
       conditions.all(),
       isNew ? null : waits.of(job.id),
-      store.createRate(account),
+      Promise.all(accounts.map((account) => store.createRate(account))),
     ])
-    const condition = lasting.find(({ name }) => stopsJobs(name))?.name ?? null
-    const rate = { perMinute, ceiling }
+    const isStopped = (name: ConditionName): boolean =>
+      stopsJobs(name) && (accounts.length === 1 || !OF_ACCOUNT.has(name))
+    const condition = lasting.find(({ name }) => isStopped(name))?.name ?? null
+    const rate = {
+      perMinute: rates.reduce((sum, { perMinute }) => sum + perMinute, 0),
+      ceiling: rates.reduce((sum, { ceiling }) => sum + ceiling, 0),
+    }
     return { for: 'turn', crowd, blocked, manual: held?.reason ?? null, pause, condition, wait, rate }
   }
 

@@ -78,6 +78,7 @@ import { watchCapacity } from '../shared/conditions/redis-capacity.ts'
 import { consumerConnection } from '../shared/redis/connection.ts'
 import { DEFAULT_ACCOUNT } from '../shared/jobs/rules/job.ts'
 import { createModelCatalogue } from '../shared/replicate/model-catalogue.ts'
+import { allowedAccounts } from '../shared/replicate/rules/account-choice.ts'
 import { createModelReads } from '../shared/replicate/model-reads.ts'
 import { createWebhookSecrets, type WebhookSecrets } from '../shared/replicate/webhook-secrets.ts'
 import type { Scope } from '../shared/process/scope.ts'
@@ -151,7 +152,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   })
   const show = createShowJob(view, {
     store,
-    account: DEFAULT_ACCOUNT,
+    accountsFor: (job) => allowedAccounts(accountsOf(config), job),
     conditions,
     waits: core.waits,
     manual: core.limits,

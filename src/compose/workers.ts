@@ -122,6 +122,7 @@ export async function buildWorkers(
         tokens,
         timings,
         conditions,
+        waits: core.waits,
         log,
         clock,
       }),

@@ -1,4 +1,4 @@
-import type { CreateRates, CreationPause } from '../shared/jobs/ports.ts'
+import type { AccountRoom, CreateRates, CreationPause } from '../shared/jobs/ports.ts'
 import type { JobState } from '../shared/jobs/rules/job.ts'
 import { mayMove } from '../shared/jobs/rules/submit.ts'
 import {
@@ -9,7 +9,7 @@ import {
 } from '../shared/replicate/rules/account-choice.ts'
 
 export interface ChooseDependencies {
-  store: CreationPause & CreateRates
+  store: CreationPause & CreateRates & AccountRoom
   terms: readonly AccountTerms[]
   /** Monotonic, ms. */
   clock: () => number
@@ -45,6 +45,7 @@ export function createChooseAccount({ store, terms, clock }: ChooseDependencies)
     const weight = weights.get(name) ?? 1
     const pause = await store.pause(name)
     if (pause !== null) return { name, weight, wait: null, isHalfOpen: pause.until === null }
+    if (!(await store.hasRoom(name))) return { name, weight, wait: null, isHalfOpen: false }
     const { free, perMinute } = await store.createRate(name)
     const behind = (waiting.get(name) ?? 0) + 1 - free
     return { name, weight, wait: (Math.max(0, behind) * 60_000) / perMinute, isHalfOpen: false }
@@ -97,11 +98,12 @@ export function createChooseAccount({ store, terms, clock }: ChooseDependencies)
       }
     },
 
-    /** Whether the job had better be created in another account, because this one is paused. */
+    /** Whether the job had better be created in another account, because this one is paused or has no room. */
     async shouldMove({ mayMove: moves, others }: ChosenAccount): Promise<boolean> {
       if (!moves) return false
-      const pauses = await Promise.all(others.map((name) => store.pause(name)))
-      return pauses.includes(null)
+      const isUsable = async (name: string): Promise<boolean> =>
+        (await store.pause(name)) === null && (await store.hasRoom(name))
+      return (await Promise.all(others.map(isUsable))).includes(true)
     },
   }
 }

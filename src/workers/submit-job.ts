@@ -8,6 +8,7 @@ import type { ApplyResult, Lifecycle, Seen } from '../shared/jobs/lifecycle.ts'
 import { filesOf } from '../shared/inputs/rules/reference.ts'
 import { cancelAfter } from '../shared/jobs/rules/deadlines.ts'
 import { untilRungAgain } from '../shared/jobs/rules/next-tick.ts'
+import type { JobWaits } from '../shared/jobs/job-waits.ts'
 import type { Timings } from '../shared/jobs/rules/timings.ts'
 import type { JobEvent } from '../shared/jobs/rules/decision.ts'
 import {
@@ -17,7 +18,7 @@ import {
   type JobLoader,
   type RedisClock,
 } from '../shared/jobs/ports.ts'
-import { mayReturn } from '../shared/jobs/rules/place.ts'
+import { isAccountScope, mayReturn } from '../shared/jobs/rules/place.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import type { Accounts } from '../shared/replicate/accounts.ts'
@@ -46,6 +47,7 @@ export interface SubmitDependencies {
   tokens: WebhookTokens
   timings: Timings
   conditions: Pick<Conditions, 'set'>
+  waits: Pick<JobWaits, 'note'>
   log: Logger
   /** Monotonic, ms. */
   clock: () => number
@@ -59,6 +61,10 @@ type Uncreated = Exclude<CreateOutcome, { kind: 'created' }>
 /** Longest sleep of a waiting worker, because a pause may have ended early. */
 const LONGEST_NAP_MS = 5_000
 const PROBE_NAP_MS = 250
+const NO_ROOM_NAP_MS = 250
+/** From this wait for a token on, a job looks for another account; it rests before, so that it does not look all the time. */
+const LONG_WAIT_MS = 1_000
+const MOVE_NAP_MS = 100
 const OUTCOME_RETRY_MS = 500
 const UNCONFIRMED_NAP_MS = 1_000
 
@@ -82,6 +88,7 @@ export function createSubmitJob({
   tokens,
   timings,
   conditions,
+  waits,
   log,
   clock,
 }: SubmitDependencies) {
@@ -246,8 +253,17 @@ export function createSubmitJob({
       // Rung for when a job of its crowd ends. Its lease would bring it back much sooner, to no end.
       if (result.kind === 'crowded' && seen.state)
         await store.rearm(dueJob(id), untilRungAgain(seen.state.job, await store.now(), timings))
+      if (result.kind === 'blocked' && isAccountScope(result.scope)) {
+        if (await chooser.shouldMove(chosen)) return 'stale'
+        await delay(NO_ROOM_NAP_MS, undefined, { signal })
+        continue
+      }
       if (result.kind !== 'limited' && result.kind !== 'paused') return null
       if (result.kind === 'paused' && (await chooser.shouldMove(chosen))) return 'stale'
+      if (result.kind === 'limited' && result.waitMs > LONG_WAIT_MS && (await chooser.shouldMove(chosen))) {
+        await delay(MOVE_NAP_MS, undefined, { signal })
+        return 'stale'
+      }
       hasWaited = true
       if (result.kind === 'limited') inHand.limited(result.everyMs)
       await delay(Math.min(result.waitMs, LONGEST_NAP_MS), undefined, { signal })
@@ -261,7 +277,10 @@ export function createSubmitJob({
   async function waitForOther(id: string, other: string, signal: AbortSignal): Promise<boolean> {
     const { retryInMs } = await recover(other, signal)
     if (retryInMs === 0) return true
-    log.debug({ job: id, account: other }, 'a job waits for the list of an account in which it may have been sent')
+    await waits.note(id, {
+      reason: 'recovery',
+      detail: `The job may have been sent before Redis was restarted. It waits until the predictions of the account ${other} have been listed.`,
+    })
     await store.rearm(dueJob(id), LONGEST_NAP_MS)
     return false
   }
@@ -339,7 +358,7 @@ export function createSubmitJob({
     const permit = await intendInTurn(id, ticket, wanted, signal, inHand).finally(wanted.chosen.leave)
     if (permit === null) return letGo(id, inHand)
     if (permit === 'stale') return true
-    if ('closed' in permit) return waitForOther(id, permit.closed, signal)
+    if ('closed' in permit) return (await waitForOther(id, permit.closed, signal)) || letGo(id, inHand)
     inHand.waits(false)
     try {
       return await post(permit, wanted.input, signal, inHand.lease !== undefined)

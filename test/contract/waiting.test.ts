@@ -21,7 +21,7 @@ beforeAll(async () => {
   waiting = createWaiting({
     manual: createRedisLimitStore({ redis: scene.redis, keys: scene.keys, accounts: {} }),
     store: scene.store,
-    account: 'default',
+    accountsFor: () => ['default'],
     conditions: { all: () => Promise.resolve(lasting) },
     waits,
   })

@@ -19,9 +19,10 @@ export interface WebhookSigner {
   sign(url: string, body: object | string, options?: { at?: Date; id?: string; by?: Webhook }): SentWebhook
 }
 
-export async function signerOf({ simulator, redis, keys, url }: TestService): Promise<WebhookSigner> {
+/** `token`: of the account that signs. */
+export async function signerOf({ simulator, redis, keys, url }: TestService, token = 'test'): Promise<WebhookSigner> {
   const response = await fetch(`${simulator.apiUrl}/webhooks/default/secret`, {
-    headers: { authorization: 'Bearer test' },
+    headers: { authorization: `Bearer ${token}` },
   })
   const { key: secret } = (await response.json()) as { key: string }
   const [id, key] = await redis.hmget(keys.deployment, 'id', 'key')

@@ -9,6 +9,14 @@ import { spawnNode } from '../support/spawn-process.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
+const ACCOUNTS_FILE = join(tempDir(), 'accounts.json')
+writeFileSync(
+  ACCOUNTS_FILE,
+  JSON.stringify([
+    { name: 'default', weight: 3 },
+    { name: 'second', token: 'r8_y', presets: ['video'], dedicated: true },
+  ]),
+)
 const messageOf = (variables: Record<string, string>): string => {
   try {
     parseConfig(variables)
@@ -40,6 +48,10 @@ describe('without any variable', () => {
         createsPerMinute: 600,
         createBurst: 10,
         readsPerMinute: 3000,
+        accounts: {
+          terms: { name: 'default', weight: 1, tenants: null, presets: null, dedicated: false },
+          others: [],
+        },
       },
       publicUrl: null,
       trustProxy: [],
@@ -119,6 +131,28 @@ const RIGHT: Record<string, { value: string; as: object; beside?: Record<string,
   REPLICATE_CREATES_PER_MINUTE: { value: '90', as: { replicate: { createsPerMinute: 90, createBurst: 2 } } },
   REPLICATE_CREATE_BURST: { value: '7', as: { replicate: { createBurst: 7 } } },
   REPLICATE_READS_PER_MINUTE: { value: '1', as: { replicate: { readsPerMinute: 1 } } },
+  REPLICATE_ACCOUNTS: {
+    value: '[{"name":"second","token":"r8_y","creates_per_minute":90}]',
+    as: {
+      replicate: {
+        accounts: {
+          others: [
+            { name: 'second', token: 'r8_y', createsPerMinute: 90, createBurst: 2, readsPerMinute: 3000, weight: 1 },
+          ],
+        },
+      },
+    },
+    beside: { REPLICATE_API_TOKEN: 'r8_x' },
+  },
+  REPLICATE_ACCOUNTS_FILE: {
+    value: ACCOUNTS_FILE,
+    as: {
+      replicate: {
+        accounts: { terms: { weight: 3 }, others: [{ name: 'second', presets: ['video'], dedicated: true }] },
+      },
+    },
+    beside: { REPLICATE_API_TOKEN: 'r8_x' },
+  },
   PUBLIC_URL: { value: 'https://gq.example/', as: { publicUrl: 'https://gq.example' } },
   TRUST_PROXY: { value: 'loopback, 10.0.0.0/8', as: { trustProxy: ['loopback', '10.0.0.0/8'] } },
   WEBHOOK_ALLOW: {

@@ -1,7 +1,10 @@
 /** A cause found by a worker that holds up one job; lossy, and expires automatically. */
 export interface JobWait {
-  /** `files`: uploading files of the input to Replicate; `copy`: copying an output; `storage`: storage is failing. */
-  reason: 'files' | 'copy' | 'storage'
+  /**
+   * `files`: uploading files of the input to Replicate; `copy`: copying an output; `storage`: storage is failing; `recovery`:
+   * comparing the predictions of an account.
+   */
+  reason: 'files' | 'copy' | 'storage' | 'recovery'
   /** One or two sentences for the owner of the job. */
   detail: string
   /** ms; time at which the wait ends in any case */

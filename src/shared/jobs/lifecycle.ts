@@ -27,7 +27,7 @@ import {
   type WebhookSilence,
 } from './ports.ts'
 import { waitsForIntent } from './rules/submit.ts'
-import { placeOf } from './rules/place.ts'
+import { isAccountScope, placeOf } from './rules/place.ts'
 import { untilReady } from './rules/deadlines.ts'
 import { transition } from './rules/transitions.ts'
 import type { AcceptTerms } from './rules/acceptance.ts'
@@ -250,7 +250,8 @@ export function createLifecycle({
           isInCrowd = true
           break
         case 'blocked':
-          await ring('submit', () => doorbells.submit(placeOf(state.job)))
+          // Another account may have room; the worker decides.
+          if (!isAccountScope(result.scope)) await ring('submit', () => doorbells.submit(placeOf(state.job)))
           return { kind: 'blocked', scope: result.scope }
         case 'unleased':
           return { kind: 'unleased' }

@@ -250,6 +250,12 @@ export interface CreationBreaker extends CreationPause {
   endRefusal(account: string, reasons: readonly ('account' | 'webhook')[]): Promise<void>
 }
 
+/** Room for jobs in flight in an account. */
+export interface AccountRoom {
+  /** Whether no operator's limit or pause of the account holds its jobs up. */
+  hasRoom(account: string): Promise<boolean>
+}
+
 /** Keeps intents back until Redis's memory was compared with upstream's list. */
 export interface RecoveryGate {
   /**
@@ -409,6 +415,7 @@ export interface JobStore
     RunTimes,
     Places,
     CreationBreaker,
+    AccountRoom,
     RecoveryGate,
     StorageHealth,
     JobLine,

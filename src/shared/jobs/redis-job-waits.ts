@@ -7,7 +7,7 @@ import type { JobWaits } from './job-waits.ts'
 const KEPT_MS = 5 * 60_000
 
 const waitSchema = z.object({
-  reason: z.enum(['files', 'copy', 'storage']),
+  reason: z.enum(['files', 'copy', 'storage', 'recovery']),
   detail: z.string(),
   until: z.number().optional(),
 })

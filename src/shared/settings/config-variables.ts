@@ -103,6 +103,8 @@ export const variables = {
     .optional()
     .describe(`a whole number, 1 to ${MAX_BURST}`),
   REPLICATE_READS_PER_MINUTE: rate.default(3000).describe(RATE_WORDS),
+  REPLICATE_ACCOUNTS: z.string().min(1).optional().describe('a JSON list of further accounts'),
+  REPLICATE_ACCOUNTS_FILE: z.string().min(1).optional().describe('the path of a JSON file with further accounts'),
   PUBLIC_URL: url(/^https?$/, 'path', 'query', 'credentials')
     .optional()
     .describe('the http(s) URL at which Replicate reaches this service, without a path'),
@@ -245,6 +247,7 @@ export type Variables = z.output<typeof variablesSchema>
 export const SECRET_VARIABLES: ReadonlySet<string> = new Set([
   'REPLICATE_API_TOKEN',
   'REPLICATE_WEBHOOK_SECRET',
+  'REPLICATE_ACCOUNTS',
   'DEV_API_KEY',
   'ADMIN_PASSWORD',
   'REDIS_URL',

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { patternProblem } from '../artifacts/rules/artifact-names.ts'
 import { SECRET_VARIABLES, variables, variablesSchema, type Variables } from './config-variables.ts'
 import { originsProblem, splitOrigins } from '../tenants/rules/cors-origins.ts'
+import { readAccounts, type ReplicateSettings } from './accounts.ts'
 import { ConfigError, readEnvironment } from './environment.ts'
 import { formatDuration } from '../values/duration.ts'
 import { CLOCKS, FIRST_KEEP, type DeploymentKeep } from '../jobs/rules/keep.ts'
@@ -39,15 +40,8 @@ export interface Config {
   /** Allows a new deployment although DATA_DIR belongs to one that Redis does not hold. */
   newDeployment: boolean
   keyPrefix: string
-  replicate: {
-    /** null: the simulator */
-    token: string | null
-    baseUrl: string
-    webhookSecret: string | null
-    createsPerMinute: number
-    createBurst: number
-    readsPerMinute: number
-  }
+  /** `token` null: the simulator. */
+  replicate: ReplicateSettings & { baseUrl: string }
   publicUrl: string | null
   /** Proxies that are trusted for the client's address, scheme and host: `loopback`, addresses, CIDRs. */
   trustProxy: string[]
@@ -170,6 +164,10 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
     )
   const kept = keepFrom(env)
   wrong.push(...kept.wrong)
+  const accounts = readAccounts(
+    { json: env.REPLICATE_ACCOUNTS, file: env.REPLICATE_ACCOUNTS_FILE, token: env.REPLICATE_API_TOKEN },
+    wrong,
+  )
   if (wrong.length > 0) throw new ConfigError(wrong.join('\n'))
 
   const perMinute = env.REPLICATE_CREATES_PER_MINUTE
@@ -193,6 +191,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
       // One second's worth absorbs the jitter of the workers and is negligible upstream.
       createBurst: env.REPLICATE_CREATE_BURST ?? Math.max(1, Math.ceil(perMinute / 60)),
       readsPerMinute: env.REPLICATE_READS_PER_MINUTE,
+      accounts,
     },
     publicUrl: env.PUBLIC_URL?.replace(/\/+$/, '') ?? null,
     trustProxy: env.TRUST_PROXY ?? [],

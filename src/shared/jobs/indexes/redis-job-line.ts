@@ -6,8 +6,8 @@ import { loadScript } from '../../redis/script.ts'
 import { dueJob } from '../record/due-member.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import { flightMember, flowOf, lineMember, parseFlightMember, parseLineMember } from '../record/line-member.ts'
-import type { JobLine } from '../ports.ts'
-import { placeOf } from '../rules/place.ts'
+import type { AccountRoom, JobLine } from '../ports.ts'
+import { accountScope, placeOf } from '../rules/place.ts'
 import type { Timings } from '../rules/timings.ts'
 import { ORDER_LUA, orderKeys } from './line-keys.ts'
 
@@ -38,7 +38,7 @@ export function createRedisJobLine({
   redis: Redis
   keys: JobKeys
   timings: Pick<Timings, 'dueLease'>
-}): JobLine {
+}): JobLine & AccountRoom {
   const order = orderKeys(keys)
   /** Names the leases of this process. */
   const lease = randomBytes(9).toString('base64url')
@@ -67,6 +67,16 @@ export function createRedisJobLine({
     async blockedBy(job) {
       const head = await redis.hget(keys.laneHeads, flowOf(placeOf(job)))
       return head?.startsWith(PARKED) ? (head.split(' ')[1] ?? null) : null
+    },
+
+    async hasRoom(account) {
+      const scope = accountScope(account)
+      const [paused, limit, held] = await Promise.all([
+        redis.hexists(keys.pauses, scope),
+        redis.hget(keys.limits, `concurrency ${scope}`),
+        redis.zlexcount(keys.flight, `[${scope} `, `(${afterScope(scope)}`),
+      ])
+      return paused === 0 && (limit === null || limit === '' || held < Number(limit))
     },
 
     async renewLeases(jobs) {

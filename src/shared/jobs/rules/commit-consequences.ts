@@ -49,14 +49,14 @@ export function consequencesOf(state: JobState, commit: Commit, context: CommitC
 
 /** What must hold: predictions have one owner, and a create request needs the job's lease, room among the jobs in flight, its turn
  * and its batch's budget. */
-function conditions(job: JobRecord, { attempt, takesBudget, lease }: Commit): Consequence[] {
+function conditions(job: JobRecord, { job: changes, attempt, takesBudget, lease }: Commit): Consequence[] {
   const { batch, in_sequence, estimate } = job
   const all: Consequence[] = []
   if (attempt?.changes.prediction_id)
     all.push({ kind: 'own_prediction', attempt: attempt.n, prediction: attempt.changes.prediction_id })
   if (!takesBudget) return all
   if (lease !== undefined) all.push({ kind: 'need_lease', lease })
-  all.push({ kind: 'need_room', scopes: scopesOf(job) })
+  all.push({ kind: 'need_room', scopes: scopesOf({ ...job, account: changes.account ?? job.account }) })
   if (batch === null) return all
   if (in_sequence) all.push({ kind: 'need_turn', batch })
   all.push({ kind: 'need_batch_budget', batch, held: estimate, isFirst: job.attempt === 0 })

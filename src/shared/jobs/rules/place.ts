@@ -55,6 +55,11 @@ function readyAt({ id, phase, not_before }: Placed): number {
   return Math.max(acceptedAt(id), not_before ?? 0)
 }
 
+export const accountScope = (account: string): string => `account:${account}`
+
+/** Whether a scope is an account: a worker chooses among accounts, so the lane of a job has none. */
+export const isAccountScope = (scope: string): boolean => scope.startsWith(accountScope(''))
+
 /**
  * Every scope of a job in flight: limits and pauses name scopes. `preset:<name>@<tenant>` is the scope of a preset's limit for
  * each tenant.
@@ -64,7 +69,7 @@ export function scopesOf(
 ): string[] {
   const { tenant, account, preset } = job
   return [
-    `account:${account}`,
+    accountScope(account),
     `tenant:${tenant}`,
     ...(preset === null ? [] : [`preset:${preset}`, `preset:${preset}@${tenant}`]),
     targetScope(job),
