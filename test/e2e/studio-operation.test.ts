@@ -92,6 +92,36 @@ describe('health', () => {
     expect(await serious(page)).toEqual([])
   })
 
+  test('shows limits and pauses, and changes them', async () => {
+    const page = await visit('/health')
+    const limits = page.getByRole('region', { name: 'Limits' })
+    await limits
+      .getByRole('row', { name: /^account:default \d+ – 60,000$|^account:default \d+ – – – 60,000$/ })
+      .waitFor()
+    await limits.getByLabel('Scope').fill('tenant:acme')
+    await limits.getByLabel('Value').fill('7')
+    await limits.getByRole('button', { name: 'Set limit' }).click()
+    await limits.getByRole('row', { name: /^tenant:acme 0 7 / }).waitFor()
+    await limits.getByLabel('Limit', { exact: true }).selectOption('Runs in flight of each tenant')
+    await limits.getByLabel('Value').fill('7')
+    await limits.getByRole('button', { name: 'Set limit' }).click()
+    await limits.getByRole('alert').waitFor()
+    await limits.getByLabel('Limit', { exact: true }).selectOption('Runs in flight')
+    await limits.getByLabel('Value').fill('')
+    await limits.getByRole('button', { name: 'Set limit' }).click()
+    await limits.getByRole('row', { name: /^tenant:acme/ }).waitFor({ state: 'detached' })
+
+    const pauses = page.getByRole('region', { name: 'Pauses by hand' })
+    await pauses.getByText('Nothing is paused.').waitFor()
+    await pauses.getByLabel('Scope').fill('preset:story-page')
+    await pauses.getByLabel('Reason').fill('New pictures <b>soon</b>')
+    await pauses.getByRole('button', { name: 'Pause creation' }).click()
+    await pauses.getByText('New pictures <b>soon</b>').waitFor()
+    expect(await serious(page)).toEqual([])
+    await pauses.getByRole('button', { name: 'Resume preset:story-page' }).click()
+    await pauses.getByText('Nothing is paused.').waitFor()
+  })
+
   test('has a doctor, which checks the set-up at the press of a button and says what to do', async () => {
     const page = await visit('/health')
     const doctor = page.getByRole('region', { name: 'Doctor' })

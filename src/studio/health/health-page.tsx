@@ -15,6 +15,7 @@ import { useStudio } from '../studio-context.ts'
 import { useMay } from '../who.ts'
 import { findingsOf, PAUSES, SOURCES, WAIT_NAMES, rateNote, webhookStatus } from './health-labels.ts'
 import { Doctor } from './doctor.tsx'
+import { Limits } from './limits.tsx'
 import { readCheck } from './read-check.ts'
 import { Problem } from '../problem.tsx'
 
@@ -63,6 +64,7 @@ function Report() {
         )}
         {readiness && <Checks readiness={readiness} />}
       </div>
+      <Limits />
     </>
   )
 }

@@ -151,6 +151,8 @@ export type ConditionName = keyof typeof CONDITIONS
  */
 export const CONSEQUENCES: Partial<Record<ConditionName, readonly ConditionName[]>> = {
   token_refused: ['pause_account', 'recovery_listing'],
+  // A 429 pauses first.
+  pause_rate_limited: ['rate_lowered'],
 }
 
 export const CONDITION_NAMES: readonly ConditionName[] = Object.keys(CONDITIONS).filter(isConditionName)
