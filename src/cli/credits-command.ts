@@ -7,7 +7,7 @@ import {
   spendingDays,
   spendingQuerySchema,
 } from '../shared/credits/rules/credit-requests.ts'
-import { accountView, entryView, spendingView } from '../shared/credits/rules/credit-view.ts'
+import { accountView, entryView, spendingCsv, spendingView } from '../shared/credits/rules/credit-view.ts'
 import type { LedgerEntry, OperatorKind } from '../shared/credits/rules/ledger.ts'
 import type { Command } from 'commander'
 import { addAction, describeOperator, type DefineCommand } from './command.ts'
@@ -16,7 +16,7 @@ import { once } from './once.ts'
 import { runOperatorCommand } from './run-operator-command.ts'
 import { printRecords } from './print-records.ts'
 import { readRequest } from './read-options.ts'
-import { note } from './terminal.ts'
+import { note, printText } from './terminal.ts'
 
 interface Given {
   amount?: string
@@ -29,6 +29,7 @@ interface Given {
   from?: string
   to?: string
   by?: string
+  csv?: boolean
   lowBalance?: string
   json?: boolean
 }
@@ -105,16 +106,18 @@ const ACTIONS = {
     if (next !== null) note(`More entries: --cursor ${next}`)
   },
 
-  async spending({ credits }, tenant, { from, to, by, json = false }) {
+  async spending({ credits }, tenant, { from, to, by, csv = false, json = false }) {
     const { by: group, ...range } = readRequest(spendingQuerySchema, { from, to, by })
     const asked = spendingDays(range, await credits.store.now())
     if (asked === null)
       throw new Error(`--to: expected a day on or after --from, at most ${MAX_SPENDING_DAYS} days in all`)
-    const view = spendingView(asked.from, asked.to, group, await credits.store.spending(tenant, asked.days))
+    const rows = await credits.store.spending(tenant, asked.days, group === 'day' ? 'preset' : group)
+    if (csv) return printText(spendingCsv(group, rows))
+    const view = spendingView(asked.from, asked.to, group, rows)
     printRecords([...view.data, ...(json ? [] : [view.total])], {
       json,
       columns: {
-        [group]: (row) => ('day' in row ? row.day : 'preset' in row ? row.preset : 'total'),
+        [group]: (row) => Object.values(row).find((value) => typeof value === 'string') ?? 'total',
         jobs: ({ jobs }) => jobs,
         estimated: ({ estimated }) => estimated,
         captured: ({ captured }) => captured,
@@ -167,8 +170,9 @@ export const creditsCommand: DefineCommand = (credits, finish) => {
     .option('--job <id>', 'only entries of this job')
     .option('--limit <n>', 'the largest number of entries (default: 20)')
     .option('--cursor <id>', 'continues a list that was cut off')
-  action('spending', 'shows captured credits by day or by preset')
+  action('spending', 'shows captured credits by day, preset, model, user or key')
     .option('--from <day>', 'first day, such as 2026-01-31 (UTC; default: the last 30 days)')
     .option('--to <day>', 'last day')
-    .option('--by <day|preset>', 'groups by day or by preset (default: day)')
+    .option('--by <group>', 'day, preset, model, user or key (default: day)')
+    .option('--csv', 'print a line of CSV for each day and group')
 }

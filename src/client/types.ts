@@ -923,7 +923,7 @@ export interface LedgerEntry {
 export interface Spending {
   from: string
   to: string
-  by: 'day' | 'preset'
+  by: 'day' | 'preset' | 'model' | 'user' | 'key' | 'tenant'
   data: (
     | {
         /** Number of charged jobs. */
@@ -945,6 +945,46 @@ export interface Spending {
         uncollected: number
         /** The preset, or the model of jobs without one. */
         preset: string
+      }
+    | {
+        /** Number of charged jobs. */
+        jobs: number
+        /** Amounts that were held for the jobs. */
+        estimated: number
+        captured: number
+        /** The part of the costs that the account could not pay. */
+        uncollected: number
+        model: string
+      }
+    | {
+        /** Number of charged jobs. */
+        jobs: number
+        /** Amounts that were held for the jobs. */
+        estimated: number
+        captured: number
+        /** The part of the costs that the account could not pay. */
+        uncollected: number
+        user: string
+      }
+    | {
+        /** Number of charged jobs. */
+        jobs: number
+        /** Amounts that were held for the jobs. */
+        estimated: number
+        captured: number
+        /** The part of the costs that the account could not pay. */
+        uncollected: number
+        key_id: string
+      }
+    | {
+        /** Number of charged jobs. */
+        jobs: number
+        /** Amounts that were held for the jobs. */
+        estimated: number
+        captured: number
+        /** The part of the costs that the account could not pay. */
+        uncollected: number
+        tenant: string
       }
   )[]
   total: SpendingSum

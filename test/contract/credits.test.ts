@@ -1,3 +1,4 @@
+import type { SpendingLabel } from '../../src/shared/credits/rules/spending.ts'
 import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -363,5 +364,38 @@ describe('what is read', () => {
       { day: today, label: 'a/b:c', jobs: 1, estimated: 7, captured: 7, uncollected: 0 },
       { day: today, label: 'picture', jobs: 2, estimated: 310, captured: 210, uncollected: 0 },
     ])
+  })
+
+  test('is the spending by model, user, key and tenant, of those that have one', async () => {
+    const spend = async (changes: object) => {
+      const { id } = await scene.accept(tenant, FIXED, changes)
+      await scene.begin(id)
+      await scene.end(id, 'succeeded')
+    }
+    await spend({ user: 'a: b', key_id: 'Gq1xZ8mPw2Lk' })
+    await spend({ user: 'a: b', model: null, version: 'own/other:v1' })
+    await spend({})
+    const [day, price] = [new Date(await scene.credits.now()).toISOString().slice(0, 10), FIXED.per_run]
+    const rows = (all: [label: string, jobs: number][]) =>
+      all.map(([label, jobs]) => ({
+        day,
+        label,
+        jobs,
+        estimated: jobs * price,
+        captured: jobs * price,
+        uncollected: 0,
+      }))
+    const by = (group: SpendingLabel) => scene.credits.spending(tenant, [day], group)
+    expect(await by('user')).toEqual(rows([['a: b', 2]]))
+    expect(await by('key')).toEqual(rows([['Gq1xZ8mPw2Lk', 1]]))
+    const models: [string, number][] = [
+      ['own/other', 1],
+      ['owner/name', 2],
+    ]
+    expect(await by('model')).toEqual(rows(models))
+    expect((await scene.credits.allSpending([day])).filter(({ label }) => label === tenant)).toEqual(
+      rows([[tenant, 3]]),
+    )
+    expect(await redis.pttl(scene.keys.spendingBy(tenant, 'user', day))).toBeGreaterThan(399 * 86_400_000)
   })
 })

@@ -1440,6 +1440,7 @@ describe('the commit script', () => {
     charge_budget: true,
     correct_budget: true,
     below: true,
+    count_spending: true,
     count_stored: true,
     crowd: true,
     del: true,

@@ -330,6 +330,16 @@ describe('what a tenant reads', () => {
       ],
     })
     expect((await operator.ask(`/v1/admin/tenants/${tenant}/credits/spending`)).body).toEqual(byDay.body)
+    const byKey = await mine<{ data: object[] }>('/v1/credits/spending?by=key')
+    expect(byKey.body).toMatchObject({ total, data: [{ key_id: key.split('_')[1], jobs: 2, captured }] })
+    const byTenant = await operator.ask<{ data: object[] }>('/v1/admin/spending')
+    expect(byTenant.body.data).toContainEqual({ tenant, ...total })
+    const csv = async (path: string, as: string): Promise<[string | null, string]> => {
+      const response = await fetch(service.url + path, { headers: { authorization: `Bearer ${as}` } })
+      return [response.headers.get('content-type'), await response.text()]
+    }
+    const lines = `day,preset,jobs,estimated,captured,uncollected\r\n${to},essay,1,150,${captured - 6000},0\r\n${to},picture,1,6000,6000,0\r\n`
+    expect(await csv('/v1/credits/spending.csv?by=preset', key)).toEqual(['text/csv; charset=utf-8', lines])
     const none = await mine('/v1/credits/spending?from=2020-02-29&to=2020-02-29')
     expect(none).toMatchObject({ status: 200, body: { data: [], total: { jobs: 0, captured: 0 } } })
     for (const query of [

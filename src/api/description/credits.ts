@@ -59,11 +59,15 @@ export const spending = z
   .object({
     from: day,
     to: day,
-    by: z.enum(SPENDING_GROUPS),
+    by: z.enum([...SPENDING_GROUPS, 'tenant']),
     data: z.array(
       z.union([
         spendingSum.extend({ day }),
         spendingSum.extend({ preset: z.string().describe('The preset, or the model of jobs without one.') }),
+        spendingSum.extend({ model: z.string() }),
+        spendingSum.extend({ user: z.string() }),
+        spendingSum.extend({ key_id: z.string() }),
+        spendingSum.extend({ tenant: z.string() }),
       ]),
     ),
     total: spendingSum,

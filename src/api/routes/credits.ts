@@ -1,14 +1,17 @@
+import { Readable } from 'node:stream'
+import type { SpendingRow } from '../../shared/credits/rules/spending.ts'
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import type { CreditAdmin } from '../../shared/credits/credit-admin.ts'
 import {
   accountChangeSchema,
+  allSpendingQuerySchema,
   entryRequestSchema,
   ledgerQuerySchema,
   MAX_SPENDING_DAYS,
   spendingDays,
   spendingQuerySchema,
 } from '../../shared/credits/rules/credit-requests.ts'
-import { accountView, entryView, spendingView } from '../../shared/credits/rules/credit-view.ts'
+import { accountView, entryView, spendingCsv, spendingView } from '../../shared/credits/rules/credit-view.ts'
 import type { CreditStore } from '../../shared/credits/ports.ts'
 import type { TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
 import { TENANT_ID } from '../../shared/tenants/rules/tenant.ts'
@@ -37,16 +40,41 @@ export function creditRoutes({ store, admin, tenants }: CreditRoutesDependencies
     return { status: 200, body }
   }
 
-  async function spending(tenant: string, { query }: OwnedRequest): Promise<ApiResponse> {
-    const { by, ...range } = parseWith(spendingQuerySchema, queryObject(query))
+  /** The days of a query, and what was spent on them. */
+  async function spent<By extends string>(
+    { by, ...range }: { by: By; from?: string | undefined; to?: string | undefined },
+    read: (days: readonly string[]) => Promise<SpendingRow[]>,
+  ) {
     const asked = spendingDays(range, await store.now())
     if (asked === null)
       throw invalidRequest([
         { pointer: '/to', code: 'invalid_value', detail: `Not before from, and at most ${MAX_SPENDING_DAYS} days.` },
       ])
-    const body: Spending = spendingView(asked.from, asked.to, by, await store.spending(tenant, asked.days))
+    return { ...asked, by, rows: await read(asked.days) }
+  }
+
+  const ofTenant = (tenant: string, { query }: OwnedRequest) => {
+    const asked = parseWith(spendingQuerySchema, queryObject(query))
+    return spent(asked, (days) => store.spending(tenant, days, asked.by === 'day' ? 'preset' : asked.by))
+  }
+  const ofAll = ({ query }: OwnedRequest) =>
+    spent(parseWith(allSpendingQuerySchema, queryObject(query)), store.allSpending)
+
+  type Spent = Awaited<ReturnType<typeof ofTenant | typeof ofAll>>
+  function shown({ from, to, by, rows }: Spent): ApiResponse {
+    const body: Spending = spendingView(from, to, by, rows)
     return { status: 200, body }
   }
+  const asCsv = ({ from, to, by, rows }: Spent): ApiResponse => ({
+    status: 200,
+    headers: {
+      'content-type': 'text/csv; charset=utf-8',
+      'content-disposition': `attachment; filename="spending-by-${by}-${from}-${to}.csv"`,
+    },
+    stream: Readable.from([spendingCsv(by, rows)]),
+  })
+  const spending = async (tenant: string, request: OwnedRequest) => shown(await ofTenant(tenant, request))
+  const csv = async (tenant: string, request: OwnedRequest) => asCsv(await ofTenant(tenant, request))
 
   async function enter(tenant: string, request: OwnedRequest): Promise<ApiResponse> {
     const asked = parseBody(entryRequestSchema, request.body)
@@ -89,6 +117,34 @@ export function creditRoutes({ store, admin, tenants }: CreditRoutesDependencies
       query: fieldsOf(spendingQuerySchema),
       scope: 'credits:read',
       handle: own(spending),
+    },
+    {
+      method: 'GET',
+      path: '/v1/credits/spending.csv',
+      query: fieldsOf(spendingQuerySchema),
+      scope: 'credits:read',
+      handle: own(csv),
+    },
+    {
+      method: 'GET',
+      path: '/v1/admin/spending',
+      query: fieldsOf(allSpendingQuerySchema),
+      scope: 'admin',
+      handle: async (request) => shown(await ofAll(request)),
+    },
+    {
+      method: 'GET',
+      path: '/v1/admin/spending.csv',
+      query: fieldsOf(allSpendingQuerySchema),
+      scope: 'admin',
+      handle: async (request) => asCsv(await ofAll(request)),
+    },
+    {
+      method: 'GET',
+      path: '/v1/admin/tenants/:id/credits/spending.csv',
+      query: fieldsOf(spendingQuerySchema),
+      scope: 'admin',
+      handle: named(csv),
     },
     { method: 'GET', path: '/v1/admin/tenants/:id/credits', scope: 'admin', handle: named(account) },
     { method: 'POST', path: '/v1/admin/tenants/:id/credits/low-balance', scope: 'admin', handle: named(change) },

@@ -89,3 +89,11 @@ local function capture_credit(account, ledger, held, actual, more)
   enter(account, ledger, 'capture', taken, more)
   return taken, due - taken
 end
+
+-- Adds a charged job to the spending of a day, under a label.
+local function count_spending(spending, label, held, captured, uncollected)
+  redis.call('HINCRBY', spending, 'jobs:' .. label, 1)
+  for name, amount in pairs({ estimated = held, captured = captured, uncollected = uncollected }) do
+    redis.call('HINCRBY', spending, name .. ':' .. label, micros(amount))
+  end
+end

@@ -1,6 +1,6 @@
 import type { CreditAccount, LedgerEntry, LedgerKind, OperatorKind } from './rules/ledger.ts'
 import type { Budget } from './rules/spending-budget.ts'
-import type { SpendingRow } from './rules/spending.ts'
+import type { SpendingLabel, SpendingRow } from './rules/spending.ts'
 
 /** An entry that an operator requests. */
 export interface NewEntry {
@@ -44,8 +44,10 @@ export interface CreditStore {
   setLowBalance(tenant: string, amount: number | null): Promise<void>
   /** Newest first. */
   ledger(tenant: string, query: LedgerQuery): Promise<LedgerPage>
-  /** Spending on these days (`2026-01-31`, UTC). */
-  spending(tenant: string, days: readonly string[]): Promise<SpendingRow[]>
+  /** Spending on these days (`2026-01-31`, UTC), by preset unless another group is named. */
+  spending(tenant: string, days: readonly string[], by?: SpendingLabel): Promise<SpendingRow[]>
+  /** The same of all tenants, by tenant. */
+  allSpending(days: readonly string[]): Promise<SpendingRow[]>
   /** ms, Redis clock */
   now(): Promise<number>
 }

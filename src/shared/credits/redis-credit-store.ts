@@ -9,7 +9,7 @@ import { loadScript } from '../redis/script.ts'
 import { decodeAccount, decodeEntry, type LedgerEntry } from './rules/ledger.ts'
 import type { CreditStore, LedgerQuery } from './ports.ts'
 import { readable } from './rules/readable.ts'
-import { decodeSpending } from './rules/spending.ts'
+import { decodeSpending, type SpendingRow } from './rules/spending.ts'
 
 const beside = (name: string): URL => new URL(name, import.meta.url)
 const grant = loadScript(beside('grant.lua'), { includes: [clockLua, beside('credits.lua')] })
@@ -28,7 +28,10 @@ const LOOK_AT_ONCE = 500
 const readEntry = (id: string, fields: readonly string[]): LedgerEntry =>
   readable(`The ledger entry ${id}`, () => decodeEntry(id, fields))
 
-type CreditKeys = Pick<JobKeys, 'credits' | 'ledger' | 'ledgerRequests' | 'spending' | 'notices' | 'subscribed' | 'due'>
+type CreditKeys = Pick<
+  JobKeys,
+  'credits' | 'ledger' | 'ledgerRequests' | 'spending' | 'spendingBy' | 'allSpending' | 'notices' | 'subscribed' | 'due'
+>
 
 export interface RedisCreditStoreOptions {
   redis: Redis
@@ -43,6 +46,16 @@ export function createRedisCreditStore({ redis, keys, confirmDurable }: RedisCre
     const from = id === undefined ? '+' : `(${id}`
     const rows = await redis.xrevrange(keys.ledger(tenant), from, '-', 'COUNT', count)
     return rows.map(([id, fields]) => readEntry(id, fields))
+  }
+
+  async function spendingOf(days: readonly string[], keyOf: (day: string) => string): Promise<SpendingRow[]> {
+    const pipeline = redis.pipeline()
+    for (const day of days) pipeline.hgetall(keyOf(day))
+    const replies = (await pipeline.exec()) ?? []
+    return replies.flatMap(([error, hash], i) => {
+      if (error) throw error
+      return decodeSpending(days[i] ?? '', hashReply.parse(hash))
+    })
   }
 
   async function search(tenant: string, { limit, before: from, kind, job }: LedgerQuery) {
@@ -101,15 +114,10 @@ export function createRedisCreditStore({ redis, keys, confirmDurable }: RedisCre
       return { entries: shown, next: entries.length > query.limit ? (shown.at(-1)?.id ?? null) : null }
     },
 
-    async spending(tenant, days) {
-      const pipeline = redis.pipeline()
-      for (const day of days) pipeline.hgetall(keys.spending(tenant, day))
-      const replies = (await pipeline.exec()) ?? []
-      return replies.flatMap(([error, hash], i) => {
-        if (error) throw error
-        return decodeSpending(days[i] ?? '', hashReply.parse(hash))
-      })
-    },
+    spending: (tenant, days, by = 'preset') =>
+      spendingOf(days, (day) => (by === 'preset' ? keys.spending(tenant, day) : keys.spendingBy(tenant, by, day))),
+
+    allSpending: (days) => spendingOf(days, keys.allSpending),
 
     now: () => redisNow(redis),
   }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   accountChangeSchema,
+  allSpendingQuerySchema,
   entryRequestSchema,
   ledgerQuerySchema,
   spendingQuerySchema,
@@ -14,6 +15,9 @@ const SAME = "Returns the same data as the tenant's own route."
 const ACCOUNT = { 200: { description: 'The account.', schema: credits } }
 const LEDGER = { 200: { description: 'A page of the list.', schema: ledgerPage } }
 const SPENDING = { 200: { description: 'The sums of each group, and the total.', schema: spending } }
+
+const SPENDING_CSV = { 200: { description: 'CSV with a line of names.', schema: z.string(), media: 'text/csv' } }
+const CSV = 'Returns one line for each day and group: `day`, the group, `jobs`, `estimated`, `captured`, `uncollected`.'
 
 /** Credits of the tenant of the key. */
 export const creditOperations = {
@@ -47,6 +51,16 @@ export const creditOperations = {
       'Returns the captured amounts of jobs, by day of completion or by preset, with the amounts that were held for them.',
     query: spendingQuerySchema,
     answers: SPENDING,
+    errors: [...OWNED, 'credits_not_countable'],
+  },
+  getSpendingCsv: {
+    method: 'get',
+    path: '/v1/credits/spending.csv',
+    tag: 'Credits',
+    summary: 'Get the spending as CSV',
+    description: CSV,
+    query: spendingQuerySchema,
+    answers: SPENDING_CSV,
     errors: [...OWNED, 'credits_not_countable'],
   },
 } satisfies Operations
@@ -125,5 +139,36 @@ export const creditAdminOperations = {
     query: spendingQuerySchema,
     answers: SPENDING,
     errors: [...OWNED, 'not_found', 'credits_not_countable'],
+  },
+  getTenantSpendingCsv: {
+    method: 'get',
+    path: '/v1/admin/tenants/{id}/credits/spending.csv',
+    tag: 'Administration',
+    summary: 'Get the spending of a tenant as CSV',
+    description: CSV,
+    params,
+    query: spendingQuerySchema,
+    answers: SPENDING_CSV,
+    errors: [...OWNED, 'not_found', 'credits_not_countable'],
+  },
+  getAllSpending: {
+    method: 'get',
+    path: '/v1/admin/spending',
+    tag: 'Administration',
+    summary: 'Get the spending of all tenants',
+    description: 'Returns the captured amounts of all tenants, by tenant or by day. It is kept for 400 days.',
+    query: allSpendingQuerySchema,
+    answers: SPENDING,
+    errors: OWNED,
+  },
+  getAllSpendingCsv: {
+    method: 'get',
+    path: '/v1/admin/spending.csv',
+    tag: 'Administration',
+    summary: 'Get the spending of all tenants as CSV',
+    description: CSV,
+    query: allSpendingQuerySchema,
+    answers: SPENDING_CSV,
+    errors: OWNED,
   },
 } satisfies Operations

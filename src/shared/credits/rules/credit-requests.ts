@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { pageQuery } from '../../values/page-query.ts'
 import { ENTRY_ID, ledgerKind, OPERATOR_KINDS } from './ledger.ts'
-import { dayAfter, dayOf, daysBetween, isDay } from './spending.ts'
+import { dayAfter, dayOf, daysBetween, isDay, SPENDING_LABELS } from './spending.ts'
 
 /** Schemas of requests about credits, over HTTP and on the command line. Amounts are whole micro-credits. */
 
@@ -62,7 +62,8 @@ const day = z
   .refine(isDay, { error: 'Expected a day such as 2026-01-31.', params: { code: 'invalid_format' } })
   .meta({ format: 'date' })
 
-export const SPENDING_GROUPS = ['day', 'preset'] as const
+export const SPENDING_GROUPS = ['day', ...SPENDING_LABELS] as const
+export const ALL_SPENDING_GROUPS = ['day', 'tenant'] as const
 
 export const spendingQuerySchema = z.strictObject({
   from: day.optional().describe('The first day (UTC). Default: 29 days before the last.'),
@@ -72,7 +73,13 @@ export const spendingQuerySchema = z.strictObject({
   by: z
     .enum(SPENDING_GROUPS)
     .default('day')
-    .describe('The grouping. With `preset`, jobs without a preset are grouped by model.'),
+    .describe(
+      'The grouping. With `preset`, jobs without a preset are grouped by model. Spending by `model`, `user` and `key` is kept for 400 days; jobs without a user or key are not in it.',
+    ),
+})
+
+export const allSpendingQuerySchema = spendingQuerySchema.extend({
+  by: z.enum(ALL_SPENDING_GROUPS).default('tenant').describe('The grouping.'),
 })
 
 /** Days of a query, `to` included; default: today (`now`: ms) and the 29 days before it. null: more than MAX_SPENDING_DAYS. */

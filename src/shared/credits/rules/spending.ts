@@ -13,9 +13,24 @@ export interface Spending {
 export interface SpendingRow extends Spending {
   /** `2026-01-31` */
   day: string
-  /** The preset; the model for a job without a preset. */
+  /** The preset, or the model for a job without a preset; or the model, user, key or tenant by which it was read. */
   label: string
 }
+
+/** What the spending of a job is counted by, besides its label. */
+export interface SpendingGroups {
+  tenant: string
+  model: string
+  user?: string
+  key?: string
+}
+
+/** How long spending by these groups is kept, ms; that by label is kept for ever. */
+export const SPENDING_KEPT = 400 * 86_400_000
+
+/** By which the spending of a tenant can be read; a job without a preset has its model as label. */
+export const SPENDING_LABELS = ['preset', 'model', 'user', 'key'] as const
+export type SpendingLabel = (typeof SPENDING_LABELS)[number]
 
 const NOTHING: Spending = { jobs: 0, estimated: 0, captured: 0, uncollected: 0 }
 const DAY_MS = 86_400_000

@@ -29,6 +29,7 @@ export interface CommitOperations {
   below: [limit: number, more: number]
   charge_budget: [id: string, subject: string, amount: number, keepUntil: number, levels: string]
   correct_budget: [id: string, subject: string, held: number]
+  count_spending: [ttl: number, held: number, label: string]
   count_stored: [tenant: string, bytes: number, files: number]
   crowd: [limit: number, pause: number]
   del: []

@@ -38,6 +38,7 @@
                        scopes has ended, and makes room) | xadd maxlen field value ... | hset_line field text
                        hold ledger batch amount job budgets ... | settle ledger spending batch kind held actual job batch label begun
                        charge_budget id subject amount keep_until levels | correct_budget id subject held (after `settle`, of the counts of a budget)
+                       count_spending ttl held label (after `settle` that captured; ttl: ms)
                        count_stored tenant bytes files (what the job counts for its tenant from now on, instead of what it counted)
               owe due subscribed type own when field text after member (a row of an outbox and its member of the due index, if somebody
                   hears of the type: `own` is 1, or the hash `subscribed` has a field of it; of low credits and budgets also a subscriber of the channel
@@ -88,7 +89,7 @@ local type_of = {
   generation = 'read', deployment = 'read', free = 'any', mine = 'read', below = 'read', room = 'read', leased = 'read', first = 'read',
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
   budgets_are = 'hash', may_spend = 'hash', charge_budget = 'hash', correct_budget = 'hash',
-  may_store = 'hash', count_stored = 'hash', owe = 'read',
+  may_store = 'hash', count_stored = 'hash', count_spending = 'hash', owe = 'read',
   pause = 'hash', throttled = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
 -- The types of further keys, whose indexes are the first arguments.
@@ -99,7 +100,7 @@ local least = {
   hset = 2, hset_in = 2, hdel = 1, hset_paused = 2, hincrby = 2, hset_line = 2, set = 1, del = 0, expire = 1,
   zadd = 2, zadd_in = 2, zrem = 1, zadd_all = 1, zadd_from = 2, batch_done = 2, crowd = 2, sadd = 1, srem = 1, xadd = 3,
   generation = 3, deployment = 1, free = 0, mine = 1, below = 2, room = 4, leased = 2, land = 10, first = 1, afford = 1, hold = 5,
-  budgets_are = 2, may_spend = 6, charge_budget = 5, correct_budget = 3, settle = 10,
+  budgets_are = 2, may_spend = 6, charge_budget = 5, correct_budget = 3, count_spending = 3, settle = 10,
   may_begin = 2, in_batch = 4, stop_batch = 1, may_store = 4, count_stored = 3, pause = 2, healthy = 0, fault = 4,
   probe_back = 1, throttled = 4, owe = 9,
 }
@@ -379,8 +380,8 @@ local collects = {
 
 local detail
 local is_batch_done = false
--- What `settle` captured, micro-credits.
-local captured_now = 0
+-- What `settle` captured and could not collect, micro-credits.
+local captured_now, uncollected_now = 0, 0
 local function keys_at(...)
   local names = {}
   for i, index in ipairs({ ... }) do
@@ -482,6 +483,9 @@ while at <= #ARGV do
       end
       hold_credit(key, ledger, tonumber(ARGV[i]), more)
     end
+  elseif name == 'count_spending' then
+    count_spending(key, ARGV[at + 5], tonumber(second), captured_now, uncollected_now)
+    redis.call('PEXPIRE', key, first)
   elseif name == 'charge_budget' then
     charge_budget(key, first, second, tonumber(ARGV[at + 5]), ARGV[at + 6], ARGV[at + 7], now)
   elseif name == 'correct_budget' then
@@ -493,10 +497,7 @@ while at <= #ARGV do
     local captured, uncollected = 0, 0
     if kind == 'capture' then
       captured, uncollected = capture_credit(key, ledger, held, actual, more)
-      redis.call('HINCRBY', spending, 'jobs:' .. label, 1)
-      redis.call('HINCRBY', spending, 'estimated:' .. label, whole(held))
-      redis.call('HINCRBY', spending, 'captured:' .. label, whole(captured))
-      redis.call('HINCRBY', spending, 'uncollected:' .. label, whole(uncollected))
+      count_spending(spending, label, held, captured, uncollected)
     else
       release_credit(key, ledger, held, more)
     end
@@ -507,7 +508,7 @@ while at <= #ARGV do
       redis.call('HINCRBY', batch, 'held', whole(-held))
       redis.call('HINCRBY', batch, 'committed', whole(captured - (ARGV[at + 12] == '1' and held or 0)))
     end
-    captured_now = captured
+    captured_now, uncollected_now = captured, uncollected
     detail = whole(captured) .. ' ' .. whole(uncollected)
   elseif name == 'count_stored' then
     -- The job's own note of what it counts makes the change of the sum exact, also for records of an earlier release.

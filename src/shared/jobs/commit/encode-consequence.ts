@@ -2,6 +2,7 @@ import { attemptId, dueAttempt, dueEffect, dueJob, dueNotice, keptFilesMember } 
 import type { JobKeys } from '../record/job-keys.ts'
 import { labelDigest, labelMember } from '../record/label-member.ts'
 import { flightMember, lineMember } from '../record/line-member.ts'
+import { SPENDING_KEPT } from '../../credits/rules/spending.ts'
 import type { Consequence, Settlement } from '../rules/consequence.ts'
 import type { Moment } from '../rules/decision.ts'
 import { attemptOf, effectKey, type JobRecord, type JobState } from '../rules/job.ts'
@@ -226,7 +227,7 @@ function setScore(input: CommitScriptInput, key: string, member: string, at: Mom
 }
 
 function settle(input: CommitScriptInput, settlement: Settlement, { keys, state: { job } }: Encoding): void {
-  const { by, held, actual, isEstimated, label, hasBegun, batch, day, budgets } = settlement
+  const { by, held, actual, isEstimated, label, hasBegun, batch, day, budgets, groups } = settlement
   if (isEstimated) input.add('hset', keys.job(job.id), 'charge_estimated', 'true')
   input.add(
     'settle',
@@ -242,6 +243,11 @@ function settle(input: CommitScriptInput, settlement: Settlement, { keys, state:
     label,
     hasBegun ? 1 : 0,
   )
+  if (by === 'capture')
+    for (const [group, name] of Object.entries(groups)) {
+      const key = group === 'tenant' ? keys.allSpending(day) : keys.spendingBy(job.tenant, group, day)
+      input.add('count_spending', key, SPENDING_KEPT, held, name)
+    }
   for (const [id, period, subject] of budgets)
     input.add('correct_budget', keys.budgetCounts(id, period), id, subject, held)
 }

@@ -108,6 +108,10 @@ export function createJobKeys(prefix: string) {
     budgets: `${tag}:budgets`,
     /** hash with a time to live: what a budget counts in a period (budgets.lua) */
     budgetCounts: (budget: string, period: string) => `${tag}:budget:${budget}:${period}`,
+    /** hash with a time to live: the same by `user`, `key` or `model` */
+    spendingBy: (tenant: string, group: string, day: string) => `${tag}:tenant:${tenant}:spending-by:${group}:${day}`,
+    /** hash with a time to live: the same of all tenants, by tenant */
+    allSpending: (day: string) => `${tag}:spending:${day}`,
     /** hash: id -> JSON, where the notifications of a tenant go (shared/notifications) */
     endpoints: (tenant: string) => `${tag}:tenant:${tenant}:endpoints`,
     /**

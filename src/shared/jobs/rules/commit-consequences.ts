@@ -1,3 +1,5 @@
+import { namedModel } from '../../catalogue/rules/named-model.ts'
+import type { SpendingGroups } from '../../credits/rules/spending.ts'
 import { countOutputs } from '../../credits/rules/count-outputs.ts'
 import { actualPrice } from '../../credits/rules/price.ts'
 import type { OwedType } from '../../notifications/rules/event-types.ts'
@@ -175,6 +177,11 @@ function completion(
 const isCharged = ({ phase, charge_canceled, error }: JobRecord): boolean =>
   phase === 'succeeded' || (phase === 'canceled' && charge_canceled && error?.billed !== 'no')
 
+function spendingGroups({ tenant, user, key_id, model, version, deployment }: JobRecord): SpendingGroups {
+  const name = namedModel({ model, version })?.[0] ?? deployment ?? version ?? 'unknown'
+  return { tenant, model: name, ...(user === null ? {} : { user }), ...(key_id === null ? {} : { key: key_id }) }
+}
+
 /** The one settlement of a job's hold, at `now` (ms); null: the job is free, or does not become final. */
 export function settlementOf(before: JobRecord, after: JobRecord, now: number): Settlement | null {
   const { price, estimate, metrics, preset, model, deployment, version, attempt, batch, budgets } = after
@@ -185,6 +192,7 @@ export function settlementOf(before: JobRecord, after: JobRecord, now: number): 
     label: preset ?? model ?? deployment ?? version ?? 'unknown',
     hasBegun: attempt > 0,
     batch,
+    groups: spendingGroups(after),
     budgets,
     day: new Date(now).toISOString().slice(0, 10),
   }

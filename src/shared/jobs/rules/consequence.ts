@@ -3,6 +3,7 @@ import type { HistoryLine } from './history.ts'
 import type { Cause, Effect, FinalPhase, JobRecord, Phase, Status } from './job.ts'
 import type { StatedRate } from '../../replicate/rules/stated-rate.ts'
 import type { JobNotice, TenantNotice } from '../../notifications/rules/notice.ts'
+import type { SpendingGroups } from '../../credits/rules/spending.ts'
 import type { Label } from './job-filter.ts'
 import type { Place } from './place.ts'
 import type { KeptFiles } from './purge.ts'
@@ -114,6 +115,8 @@ export interface Settlement {
   /** Whether a create was begun, so that the batch has committed the hold. */
   hasBegun: boolean
   batch: string | null
+  /** Who spent it, and on which model, beside the label. */
+  groups: SpendingGroups
   /** The budgets that count the job. */
   budgets: JobRecord['budgets']
   /** The day (UTC) to which the spending counts, as `2026-01-31`. */
