@@ -2,19 +2,21 @@ import { CONDITIONS, type ConditionName } from '../shared/conditions/rules/condi
 import type { Conditions } from '../shared/conditions/conditions.ts'
 import { attemptOf, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { JobWait, JobWaits } from '../shared/jobs/job-waits.ts'
-import type {
-  AccountRoom,
-  CreateRate,
-  CreateRates,
-  CreationPause,
-  Crowds,
-  JobLine,
-  JobLoader,
-  Pause,
+import {
+  pauseOfAll,
+  type AccountRoom,
+  type CreateRate,
+  type CreateRates,
+  type CreationPause,
+  type Crowds,
+  type JobLine,
+  type JobLoader,
+  type Pause,
 } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
 import { accountScope, pauseScopesOf } from '../shared/jobs/rules/place.ts'
 import type { ManualPauses } from '../shared/limits/ports.ts'
+import { sumOf } from '../shared/values/sum.ts'
 import type { Crowd } from '../shared/jobs/rules/sharing.ts'
 
 /** Reason why a job waits; null: it is not waiting. */
@@ -54,17 +56,6 @@ const OF_ACCOUNT: ReadonlySet<ConditionName> = new Set(['token_refused', 'recove
 
 /** Reason why a job waits, from its record, the pauses of its accounts and the deployment's conditions. */
 export function createWaiting({ store, accountsFor, conditions, waits, manual }: WaitingDependencies) {
-  /** The pause that ends first, if all of the accounts are paused. */
-  async function pauseOf(accounts: readonly string[]): Promise<Pause | null> {
-    const pauses = await Promise.all(accounts.map((account) => store.pause(account)))
-    let first: Pause | null = null
-    for (const pause of pauses) {
-      if (pause === null) return null
-      if (first === null || (pause.until ?? Infinity) < (first.until ?? Infinity)) first = pause
-    }
-    return first
-  }
-
   /** The pause by an operator that holds the job up in each of its accounts. */
   async function heldBy(job: JobRecord, accounts: readonly string[]): ReturnType<ManualPauses['pausedBy']> {
     const pauses = await Promise.all(accounts.map((account) => manual.pausedBy(pauseScopesOf({ ...job, account }))))
@@ -83,11 +74,11 @@ export function createWaiting({ store, accountsFor, conditions, waits, manual }:
   async function turnOf(job: JobRecord, isNew: boolean): Promise<Waiting> {
     if (job.not_before !== null && job.not_before > Date.now()) return { for: 'start', at: job.not_before }
     const accounts = accountsFor(job)
-    const [crowd, blocked, held, pause, lasting, wait, rates] = await Promise.all([
+    const [crowd, blocked, held, pauses, lasting, wait, rates] = await Promise.all([
       isNew ? null : store.crowdOf(job),
       isNew ? null : blockedBy(job, accounts),
       heldBy(job, accounts),
-      pauseOf(accounts),
+      Promise.all(accounts.map((account) => store.pause(account))),
       conditions.all(),
       isNew ? null : waits.of(job.id),
       Promise.all(accounts.map((account) => store.createRate(account))),
@@ -95,10 +86,8 @@ export function createWaiting({ store, accountsFor, conditions, waits, manual }:
     const isStopped = (name: ConditionName): boolean =>
       stopsJobs(name) && (accounts.length === 1 || !OF_ACCOUNT.has(name))
     const condition = lasting.find(({ name }) => isStopped(name))?.name ?? null
-    const rate = {
-      perMinute: rates.reduce((sum, { perMinute }) => sum + perMinute, 0),
-      ceiling: rates.reduce((sum, { ceiling }) => sum + ceiling, 0),
-    }
+    const rate = { perMinute: sumOf(rates, (one) => one.perMinute), ceiling: sumOf(rates, (one) => one.ceiling) }
+    const pause = pauseOfAll(pauses)
     return { for: 'turn', crowd, blocked, manual: held?.reason ?? null, pause, condition, wait, rate }
   }
 

@@ -34,6 +34,7 @@ async function health(options: ConnectionOptions): Promise<number> {
       ['predictions', `${state.predictions_open} in flight`],
       ['creates', creates(state.budget.creates)],
       ['reads', allowance(state.budget.reads)],
+      ...(state.accounts.length > 1 ? state.accounts.map(accountRow) : []),
       ['webhooks', webhooks(state.webhooks)],
       ['finished by', counts(Object.entries(state.finished_by))],
       ['at risk', state.artifacts_at_risk === 0 ? null : `${state.artifacts_at_risk} outputs`],
@@ -51,6 +52,13 @@ const allowance = ({ free, per_minute, burst }: Health['budget']['reads']): stri
 
 const creates = (rate: Health['budget']['creates']): string =>
   rate.quiet_since === null ? allowance(rate) : `${allowance(rate)}, lowered from ${rate.ceiling} by 429s`
+
+type AccountHealth = Health['accounts'][number]
+
+function accountRow({ name, predictions_open, budget, pause }: AccountHealth): [string, string] {
+  const state = pause === null ? creates(budget.creates) : `paused: ${pause.reason}`
+  return [`account ${name}`, `${predictions_open} in flight, ${state}`]
+}
 
 function webhooks({ expected, silent, latency, dead_letters }: Health['webhooks']): string {
   const state = !expected ? 'not expected, results are polled' : silent ? 'expected, none arrive' : 'expected'

@@ -1730,11 +1730,29 @@ export interface Health {
     creates: CreateAllowance
     reads: Allowance
   }
-  /** Why creation is paused, and until when that is known; null if it is not. */
+  /** Why creation is paused in every account, and until when that is known; null if it is not. */
   pause: {
     reason: 'rate_limited' | 'upstream' | 'account' | 'webhook' | 'storage'
     until: string | null
   } | null
+  /** The Replicate accounts, `default` first; the figures above are of all of them. */
+  accounts: {
+    name: string
+    /** Predictions in flight. */
+    predictions_open: number
+    /** Recent completions were found by polling, and no webhook arrived. */
+    webhooks_silent: boolean
+    budget: {
+      creates: CreateAllowance
+      reads: Allowance
+    }
+    pause: {
+      reason: 'rate_limited' | 'upstream' | 'account' | 'webhook' | 'storage'
+      until: string | null
+    } | null
+    /** Create requests with an unknown outcome. */
+    outcomes_unknown: number
+  }[]
   /** Problems that delay the deployment, the most important first. */
   conditions: {
     /** docs/waiting.md explains each name. */

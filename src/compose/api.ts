@@ -131,7 +131,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   const metrics = createMetrics({
     store,
     queueCounts: queueCounts(queues),
-    account: DEFAULT_ACCOUNT,
+    accounts: accounts.all.map(({ name }) => name),
     conditions,
     notifications: core.notifications,
     driftedPresets: catalogue.drifted,
@@ -372,11 +372,10 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         metrics,
         conditions,
         webhooks: core.webhooks,
-        account: DEFAULT_ACCOUNT,
-        reads: {
-          ...readRate(accountsOf(config)[0]),
-          free: () => readBudgetFree(readBudgetOptions(redis, keys, accountsOf(config)[0])),
-        },
+        accounts: accountsOf(config).map((account) => ({
+          name: account.name,
+          reads: { ...readRate(account), free: () => readBudgetFree(readBudgetOptions(redis, keys, account)) },
+        })),
       }),
       ...doctorRoutes(buildApiDoctor(core, options, { catalogue, secrets }, scope)),
       ...docsRoutes(join(studioDir, 'docs.html')),

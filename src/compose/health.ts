@@ -1,4 +1,3 @@
-import { DEFAULT_ACCOUNT } from '../shared/jobs/rules/job.ts'
 import { createApp } from '../api/app.ts'
 import type { ArrivalRules } from '../api/arrival.ts'
 import { createAuth } from '../api/auth.ts'
@@ -64,7 +63,7 @@ export async function startHealth(core: Core, options: ServiceOptions): Promise<
   const metrics = createMetrics({
     store: core.store,
     queueCounts: queueCounts(core.queues),
-    account: DEFAULT_ACCOUNT,
+    accounts: core.accounts.all.map(({ name }) => name),
     conditions: core.conditions,
     notifications: core.notifications,
   })

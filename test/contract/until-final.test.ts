@@ -110,7 +110,7 @@ test('a request knows when the one who asked has left', async () => {
     metrics: createMetrics({
       store: scene.store,
       queueCounts: () => Promise.resolve({}),
-      account: 'default',
+      accounts: ['default'],
       conditions: noConditions,
       notifications: noNotifications,
     }),

@@ -3,13 +3,14 @@ import { finished, inPhase } from '../support/finished.ts'
 import { startOwnRedis, type OwnRedis } from '../support/redis.ts'
 import { aboutPrediction, sendWebhook, signerOf } from '../support/sign-webhook.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
-import { startService, type TestService } from '../support/start-service.ts'
+import { startService, TEST_KEY, type TestService } from '../support/start-service.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const HELLO = '9dcd6d78e7c6560c340d916fe32e9f24aabfa331e5cce95fe31f77fb03121426'
 const GEMINI = 'google/gemini-3-pro'
 const TOKENS = { default: 'r8_first', second: 'r8_second' }
 const USERS = { r8_first: 'alice', r8_second: 'bob' }
+const ADMIN = { authorization: `Bearer ${TEST_KEY}` }
 type Account = keyof typeof TOKENS
 
 let service: TestService
@@ -93,6 +94,23 @@ test('jobs of an account that is refused are created in the other one, once, and
     await finished(service, id)
     return (await jobsIn('second')).includes(id)
   })
+})
+
+test('the health and the metrics show each account, and all of them together', async () => {
+  await pauseAccount('second', true)
+  const health = await service.client.health()
+  expect(health.accounts.map(({ name, pause }) => [name, pause?.reason])).toEqual([
+    ['default', undefined],
+    ['second', 'rate_limited'],
+  ])
+  expect(health).toMatchObject({ pause: null, budget: { creates: { ceiling: 120_000 } } })
+  const metrics = await (await fetch(`${service.url}/metrics`, { headers: ADMIN })).text()
+  expect(metrics).toMatch(/genqueue_account_creates_per_minute\{account="second"\} 60000/)
+  expect(metrics).toMatch(/genqueue_creation_paused_seconds 0/)
+  await pauseAccount('default', true)
+  expect((await service.client.health()).pause).toMatchObject({ reason: 'rate_limited' })
+  await pauseAccount('default', false)
+  await pauseAccount('second', false)
 })
 
 /** Jobs are created in the other account only. */

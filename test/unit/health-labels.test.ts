@@ -6,6 +6,7 @@ import { untilLabel } from '../../src/studio/run-labels.ts'
 
 const allowance = { per_minute: 600, burst: 10, free: 10 }
 const HEALTH: Health = {
+  accounts: [],
   jobs: {},
   predictions_open: 0,
   finished_by: {},

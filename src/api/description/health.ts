@@ -69,7 +69,19 @@ export const health = z
     pause: z
       .object({ reason: z.enum(PAUSE_REASONS), until: timeOrNull })
       .nullable()
-      .describe('Why creation is paused, and until when that is known; null if it is not.'),
+      .describe('Why creation is paused in every account, and until when that is known; null if it is not.'),
+    accounts: z
+      .array(
+        z.object({
+          name: z.string(),
+          predictions_open: z.int().describe('Predictions in flight.'),
+          webhooks_silent: z.boolean().describe('Recent completions were found by polling, and no webhook arrived.'),
+          budget: z.object({ creates: createAllowance, reads: allowance }),
+          pause: z.object({ reason: z.enum(PAUSE_REASONS), until: timeOrNull }).nullable(),
+          outcomes_unknown: z.int().describe('Create requests with an unknown outcome.'),
+        }),
+      )
+      .describe('The Replicate accounts, `default` first; the figures above are of all of them.'),
     conditions: z
       .array(
         z.object({

@@ -5,6 +5,7 @@ import type { Conditions } from '../../shared/conditions/conditions.ts'
 import type { JobRecord } from '../../shared/jobs/rules/job.ts'
 import {
   AT_RISK_MS,
+  pauseOfAll,
   type CreateRate,
   type CreateRates,
   type CreationPause,
@@ -17,6 +18,7 @@ import {
 import { shownRate, type Rate } from '../../shared/limits/rules/budget.ts'
 import type { Metrics } from '../../shared/metrics/metrics.ts'
 import type { TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
+import { sumOf } from '../../shared/values/sum.ts'
 import type { Route } from '../http.ts'
 
 export interface HealthReportDependencies {
@@ -32,8 +34,8 @@ export interface HealthReportDependencies {
   conditions: Pick<Conditions, 'all'>
   /** Whether Replicate can reach this service. */
   webhooks: () => boolean
-  account: string
-  reads: Rate & { free: () => Promise<number> }
+  /** The accounts, with their read budgets. */
+  accounts: readonly { name: string; reads: Rate & { free: () => Promise<number> } }[]
 }
 
 /** Size of the sample of waiting jobs, and number of tenants that it is taken from. */
@@ -42,7 +44,7 @@ const TENANTS = 50
 
 /** `/v1/health`: state of the whole deployment, for an operator's page. */
 export function healthReportRoutes(dependencies: HealthReportDependencies): Route[] {
-  const { store, tenants, show, metrics, conditions, webhooks, account, reads } = dependencies
+  const { store, tenants, show, metrics, conditions, webhooks, accounts } = dependencies
 
   /** Waiting reasons from a sample of waiting jobs, because reasons are momentary and not stored. */
   async function waiting(): Promise<Health['waiting']> {
@@ -57,36 +59,59 @@ export function healthReportRoutes(dependencies: HealthReportDependencies): Rout
     return { looked_at: jobs.length, reasons: reasons.sort((a, b) => b.jobs - a.jobs) }
   }
 
-  async function report(): Promise<Health> {
-    const [counts, open, silent, creates, readsFree, pause, waits, atRisk, unknown, lasting] = await Promise.all([
-      store.counts(),
-      store.openPredictions(account),
-      store.webhooksSilent(account),
-      store.createRate(account),
+  async function figuresOf({ name, reads }: HealthReportDependencies['accounts'][number]) {
+    const [open, silent, creates, readsFree, pause, unknown] = await Promise.all([
+      store.openPredictions(name),
+      store.webhooksSilent(name),
+      store.createRate(name),
       reads.free(),
-      store.pause(account),
+      store.pause(name),
+      store.unknownAttempts(name),
+    ])
+    return { name, open, silent, creates, reads: { ...reads, free: readsFree }, pause, unknown: unknown.length }
+  }
+
+  async function report(): Promise<Health> {
+    const [counts, figures, waits, atRisk, lasting] = await Promise.all([
+      store.counts(),
+      Promise.all(accounts.map(figuresOf)),
       waiting(),
       store.artifactsAtRisk(AT_RISK_MS),
-      store.unknownAttempts(account),
       conditions.all(),
     ])
+    const pause = pauseOfAll(figures.map((one) => one.pause))
     const { counters, due, overdue } = counts
     return {
       jobs: counts.phases,
-      predictions_open: open,
+      predictions_open: sumOf(figures, ({ open }) => open),
       finished_by: withPrefix(counters, 'finished_by:'),
       webhooks: {
         expected: webhooks(),
-        silent,
+        silent: figures.some(({ silent }) => silent),
         latency: latencyOf(metrics.webhookLatencies()),
         dead_letters: counts.deadLetters,
       },
-      budget: { creates: createAllowance(creates), reads: allowance(reads, readsFree) },
+      budget: {
+        creates: createAllowance(allCreates(figures.map(({ creates }) => creates))),
+        reads: {
+          per_minute: sumOf(figures, ({ reads }) => reads.perMinute),
+          burst: sumOf(figures, ({ reads }) => reads.burst),
+          free: sumOf(figures, ({ reads }) => reads.free),
+        },
+      },
       pause: pause && pauseView(pause),
+      accounts: figures.map((one) => ({
+        name: one.name,
+        predictions_open: one.open,
+        webhooks_silent: one.silent,
+        budget: { creates: createAllowance(one.creates), reads: allowance(one.reads, one.reads.free) },
+        pause: one.pause && pauseView(one.pause),
+        outcomes_unknown: one.unknown,
+      })),
       conditions: lasting.map(conditionView),
       waiting: waits,
       artifacts_at_risk: atRisk,
-      outcomes_unknown: unknown.length,
+      outcomes_unknown: sumOf(figures, ({ unknown }) => unknown),
       orphan_predictions: counters['orphan_predictions'] ?? 0,
       due: { waiting: due - overdue, overdue },
     }
@@ -101,6 +126,20 @@ export function healthReportRoutes(dependencies: HealthReportDependencies): Rout
     },
   ]
 }
+
+/** The rates of all accounts together. */
+const allCreates = (rates: readonly CreateRate[]): CreateRate => ({
+  perMinute: sumOf(rates, ({ perMinute }) => perMinute),
+  burst: sumOf(rates, ({ burst }) => burst),
+  free: sumOf(rates, ({ free }) => free),
+  ceiling: sumOf(rates, ({ ceiling }) => ceiling),
+  quietSince: rates.reduce<number | null>(
+    (last, { quietSince }) => (quietSince === null ? last : Math.max(quietSince, last ?? 0)),
+    null,
+  ),
+  throttled: sumOf(rates, ({ throttled }) => throttled),
+  probing: sumOf(rates, ({ probing }) => probing),
+})
 
 const allowance = ({ perMinute, burst }: Rate, free: number): Allowance => ({ per_minute: perMinute, burst, free })
 

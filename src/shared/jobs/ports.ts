@@ -87,6 +87,16 @@ export interface Pause {
   until: number | null
 }
 
+/** The pause of several accounts: the one that ends first, if all of them are paused. */
+export function pauseOfAll(pauses: readonly (Pause | null)[]): Pause | null {
+  let first: Pause | null = null
+  for (const pause of pauses) {
+    if (pause === null) return null
+    if (first === null || (pause.until ?? Infinity) < (first.until ?? Infinity)) first = pause
+  }
+  return first
+}
+
 /** Predictions found final by polling, without a webhook in between, from which webhooks count as missing. */
 export const SILENT_FROM = 5
 

@@ -2,12 +2,15 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import { CONDITION_NAMES } from '../conditions/rules/condition.ts'
 import type { Conditions } from '../conditions/conditions.ts'
 import {
+  pauseOfAll,
+  type Pause,
   AT_RISK_MS,
   type CreateRates,
   type CreationPause,
   type JobFigures,
   type PredictionIndex,
 } from '../jobs/ports.ts'
+import { sumOf } from '../values/sum.ts'
 import type { NotificationStore } from '../notifications/ports.ts'
 import { metricsOfGroup } from '../process/group-member.ts'
 
@@ -23,7 +26,8 @@ const KEEP_LATENCIES = 500
 export function createMetrics(options: {
   store: JobFigures & Pick<PredictionIndex, 'unknownAttempts'> & CreationPause & CreateRates
   queueCounts: QueueCounts
-  account: string
+  /** Names of the accounts. */
+  accounts: readonly string[]
   conditions: Pick<Conditions, 'all'>
   notifications: Pick<NotificationStore, 'figures'>
   /** Set in a process that has presets. */
@@ -35,7 +39,7 @@ export function createMetrics(options: {
   const ofGroup = metricsOfGroup(registry)
   /** Read from Redis, by the process that renders them. */
   const common = new Registry()
-  const { store, queueCounts, account, conditions, notifications } = options
+  const { store, queueCounts, accounts, conditions, notifications } = options
 
   const shared = { registers: [common] }
   const own = { registers: [registry] }
@@ -58,6 +62,24 @@ export function createMetrics(options: {
     ...shared,
   })
   const open = new Gauge({ name: 'genqueue_predictions_open', help: 'Predictions in flight', ...shared })
+  const accountOpen = new Gauge({
+    name: 'genqueue_account_predictions_open',
+    help: 'Predictions in flight, by account',
+    labelNames: ['account'],
+    ...shared,
+  })
+  const accountPaused = new Gauge({
+    name: 'genqueue_account_paused_seconds',
+    help: 'Seconds until creation resumes in an account; 1 while it is probed',
+    labelNames: ['account'],
+    ...shared,
+  })
+  const accountRate = new Gauge({
+    name: 'genqueue_account_creates_per_minute',
+    help: 'Creates per minute that are allowed now, by account',
+    labelNames: ['account'],
+    ...shared,
+  })
   const due = new Gauge({ name: 'genqueue_due', help: 'Entries of the due index', labelNames: ['state'], ...shared })
   const line = new Gauge({ name: 'genqueue_line_jobs', help: 'Jobs in line for a worker', ...shared })
   const paused = new Gauge({
@@ -168,23 +190,37 @@ export function createMetrics(options: {
   })
   for (const gauge of drifted ? [drifted, processes] : [processes]) registry.registerMetric(gauge)
 
+  async function figuresOf(name: string) {
+    const [inFlight, pause, rate, unknowns] = await Promise.all([
+      store.openPredictions(name),
+      store.pause(name),
+      store.createRate(name),
+      store.unknownAttempts(name),
+    ])
+    return { name, inFlight, pause, rate, unknowns: unknowns.length }
+  }
+
   async function readShared(): Promise<void> {
-    const [counts, inFlight, pause, rate, queues, risk, unknowns, lasting, notices] = await Promise.all([
+    const [counts, figures, queues, risk, lasting, notices] = await Promise.all([
       store.counts(),
-      store.openPredictions(account),
-      store.pause(account),
-      store.createRate(account),
+      Promise.all(accounts.map(figuresOf)),
       queueCounts(),
       store.artifactsAtRisk(AT_RISK_MS),
-      store.unknownAttempts(account),
       conditions.all(),
       notifications.figures(),
     ])
-    createRate.set(rate.perMinute)
-    createCeiling.set(rate.ceiling)
+    createRate.set(sumOf(figures, ({ rate }) => rate.perMinute))
+    createCeiling.set(sumOf(figures, ({ rate }) => rate.ceiling))
+    const refused = sumOf(figures, ({ rate }) => rate.throttled)
+    const probing = sumOf(figures, ({ rate }) => rate.probing)
     throttled.reset()
-    throttled.inc({ probing: 'no' }, rate.throttled - rate.probing)
-    throttled.inc({ probing: 'yes' }, rate.probing)
+    throttled.inc({ probing: 'no' }, refused - probing)
+    throttled.inc({ probing: 'yes' }, probing)
+    for (const { name: account, inFlight, pause, rate } of figures) {
+      accountOpen.set({ account }, inFlight)
+      accountPaused.set({ account }, pausedFor(pause))
+      accountRate.set({ account }, rate.perMinute)
+    }
     for (const counter of [sent, firstAttempts, lossy]) counter.reset()
     for (const [outcome, value] of Object.entries(notices.sent)) sent.inc({ outcome }, value)
     for (const [within, value] of Object.entries(notices.firstAttempts)) firstAttempts.inc({ within }, value)
@@ -197,7 +233,7 @@ export function createMetrics(options: {
     for (const name of CONDITION_NAMES)
       condition.set({ name }, lasting.find((one) => one.name === name)?.processes ?? 0)
     atRisk.set(risk)
-    unknown.set(unknowns.length)
+    unknown.set(sumOf(figures, ({ unknowns }) => unknowns))
     for (const [phase, value] of Object.entries(counts.phases)) jobs.set({ phase }, value)
     // The totals are in Redis, shared by all processes.
     for (const counter of [finished, finishedBy, orphans]) counter.reset()
@@ -207,12 +243,12 @@ export function createMetrics(options: {
       if (kind === 'finished_by') finishedBy.inc({ source: label }, value)
     }
     orphans.inc(counts.counters.orphan_predictions ?? 0)
-    open.set(inFlight)
+    open.set(sumOf(figures, ({ inFlight }) => inFlight))
     due.set({ state: 'overdue' }, counts.overdue)
     due.set({ state: 'waiting' }, counts.due - counts.overdue)
     line.set(counts.line)
     letters.set(counts.deadLetters)
-    paused.set(pause ? Math.max(pause.until === null ? 1 : 0, ((pause.until ?? 0) - Date.now()) / 1000) : 0)
+    paused.set(pausedFor(pauseOfAll(figures.map(({ pause }) => pause))))
     for (const [name, states] of Object.entries(queues))
       for (const [state, value] of Object.entries(states)) queue.set({ queue: name, state }, value)
   }
@@ -276,3 +312,7 @@ export function createMetrics(options: {
 }
 
 export type Metrics = ReturnType<typeof createMetrics>
+
+/** Seconds until creation resumes; 1 while it waits for a probe. */
+const pausedFor = (pause: Pause | null): number =>
+  pause ? Math.max(pause.until === null ? 1 : 0, ((pause.until ?? 0) - Date.now()) / 1000) : 0

@@ -179,7 +179,7 @@ function Webhooks({ health }: { health: Health }) {
   )
 }
 
-function Budget({ health: { budget, pause, predictions_open } }: { health: Health }) {
+function Budget({ health: { budget, pause, predictions_open, accounts } }: { health: Health }) {
   return (
     <Card id="budget" title="Budget">
       <Meter name="Creates" allowance={budget.creates} />
@@ -188,7 +188,24 @@ function Budget({ health: { budget, pause, predictions_open } }: { health: Healt
         {pause ? <PauseNote pause={pause} /> : `${counted(predictions_open, 'prediction')} in flight.`}
         {budget.creates.quiet_since !== null && ` ${rateNote(budget.creates)}`}
       </p>
+      {accounts.length > 1 && <Accounts accounts={accounts} />}
     </Card>
+  )
+}
+
+/** The accounts of which the budgets are the sum. */
+function Accounts({ accounts }: { accounts: Health['accounts'] }) {
+  return (
+    <ul aria-label="Accounts">
+      {accounts.map((one) => (
+        <li key={one.name}>
+          <Meter name={one.name} allowance={one.budget.creates} />
+          <p className="card-note">
+            {one.pause ? <PauseNote pause={one.pause} /> : `${counted(one.predictions_open, 'prediction')} in flight.`}
+          </p>
+        </li>
+      ))}
+    </ul>
   )
 }
 
