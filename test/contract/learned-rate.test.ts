@@ -86,13 +86,14 @@ describe('the learned rate of creates', () => {
     expect(at.map(({ rate }) => Number(rate.toFixed(1)))).toEqual([6, 6.3, 6.6, 13.2, 600])
   })
 
-  test('is half without a figure, and the last good rate when it rose by steps', async () => {
+  test('is a little lower without a figure, then half, and the last good rate when it rose by steps', async () => {
     const plain = { pause: 1000 }
-    const rising = NOW + 1000 + QUIET
+    const rising = NOW + 3000 + QUIET
     const steps = rising + 1000 + QUIET
     const { after } = await along(
       [
         { at: NOW, ...plain },
+        { at: NOW + 2000, ...plain },
         { at: rising, ...plain },
         { at: steps + QUIET / 2, ...plain },
         // At the last good rate itself.
@@ -100,7 +101,7 @@ describe('the learned rate of creates', () => {
       ],
       [],
     )
-    expect(after.map(({ rate }) => rate)).toEqual([300, 300, 300, 150])
+    expect(after.map(({ rate }) => rate)).toEqual([570, 285, 285, 285, 142.5])
   })
 
   test('is lowered once by creates that were under way together', async () => {
@@ -108,7 +109,7 @@ describe('the learned rate of creates', () => {
       [0, 1, 2, 3].map((late) => ({ at: NOW + late, sent: NOW - 5, pause: 1000 })),
       [],
     )
-    expect(after.map(({ rate, probe }) => [rate, probe])).toEqual([300, 300, 300, 300].map((rate) => [rate, false]))
+    expect(after.map(({ rate, probe }) => [rate, probe])).toEqual([570, 570, 570, 570].map((rate) => [rate, false]))
   })
 
   test('follows a lower figure of a later 429 of these', async () => {
@@ -119,13 +120,13 @@ describe('the learned rate of creates', () => {
       ],
       [],
     )
-    expect(after.map(({ rate }) => rate)).toEqual([300, 6])
+    expect(after.map(({ rate }) => rate)).toEqual([570, 6])
   })
 
   test('knows no figure above the ceiling, which an operator may move', async () => {
     const { after, at } = await along([{ at: NOW, pause: 1000, rate: 600, burst: 600 }], [NOW - 1], 60)
     expect(at[0]).toMatchObject({ rate: 60, burst: 1 })
-    expect(after[0]).toMatchObject({ rate: 30 })
+    expect(after[0]).toMatchObject({ rate: 57 })
   })
 
   test('whatever comes: never above the ceiling, never lower without a 429, and back at 95 % after five minutes of quiet', async () => {

@@ -33,7 +33,7 @@ describe('accounts', () => {
         token: 'r8_first',
         webhookSecret: null,
         createsPerMinute: 120,
-        createBurst: 2,
+        createBurst: 1,
         readsPerMinute: 3000,
         weight: 1,
         tenants: null,

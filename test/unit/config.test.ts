@@ -46,7 +46,7 @@ describe('without any variable', () => {
         baseUrl: 'https://api.replicate.com/v1',
         webhookSecret: null,
         createsPerMinute: 600,
-        createBurst: 10,
+        createBurst: 8,
         readsPerMinute: 3000,
         accounts: {
           terms: { name: 'default', weight: 1, tenants: null, presets: null, dedicated: false },
@@ -128,7 +128,7 @@ const RIGHT: Record<string, { value: string; as: object; beside?: Record<string,
     as: { replicate: { baseUrl: 'http://127.0.0.1:4010/v1' } },
   },
   REPLICATE_WEBHOOK_SECRET: { value: SECRET, as: { replicate: { webhookSecret: SECRET } } },
-  REPLICATE_CREATES_PER_MINUTE: { value: '90', as: { replicate: { createsPerMinute: 90, createBurst: 2 } } },
+  REPLICATE_CREATES_PER_MINUTE: { value: '90', as: { replicate: { createsPerMinute: 90, createBurst: 1 } } },
   REPLICATE_CREATE_BURST: { value: '7', as: { replicate: { createBurst: 7 } } },
   REPLICATE_READS_PER_MINUTE: { value: '1', as: { replicate: { readsPerMinute: 1 } } },
   REPLICATE_ACCOUNTS: {
@@ -137,7 +137,7 @@ const RIGHT: Record<string, { value: string; as: object; beside?: Record<string,
       replicate: {
         accounts: {
           others: [
-            { name: 'second', token: 'r8_y', createsPerMinute: 90, createBurst: 2, readsPerMinute: 3000, weight: 1 },
+            { name: 'second', token: 'r8_y', createsPerMinute: 90, createBurst: 1, readsPerMinute: 3000, weight: 1 },
           ],
         },
       },

@@ -2,8 +2,9 @@
   The learned rate of creates, included by scripts that take a token, hear of a 429 or show the rate. Functions of what the
   account's hash holds and of the time; they call no command.
 
-  The configured budget is the ceiling. A 429 lowers the rate to what it states; without a figure to half, or to the last good
-  rate while the rate was being raised. After `quiet` ms without a 429 the rate doubles, and again each `doubling` ms. When a 429
+  The configured budget is the ceiling. A 429 lowers the rate to what it states. Without a figure, or with one that is no lower than
+  the ceiling, the first one lowers it by a twentieth, because requests that take unequal times meet a full limit now and then; a further
+  one halves it, or lowers it to the last good rate while the rate was being raised. After `quiet` ms without a 429 the rate doubles, and again each `doubling` ms. When a 429
   meets the rate while it rises, it first rises by a tenth of the last good rate within `quiet` ms, and doubles if no 429 comes
   then, because the limit has been lifted.
 
@@ -69,6 +70,8 @@ local function lower_rate(account, plan, stated, sent, pause, now)
     lower = math.min(stated.rate, rate)
   elseif is_raised and account.rate_steps and rate <= base * 1.1 then
     lower = base
+  elseif rate >= ceiling then
+    lower = math.max(1, 0.95 * ceiling)
   else
     lower = math.max(1, rate / 2)
   end

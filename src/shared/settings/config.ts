@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { patternProblem } from '../artifacts/rules/artifact-names.ts'
 import { SECRET_VARIABLES, variables, variablesSchema, type Variables } from './config-variables.ts'
 import { originsProblem, splitOrigins } from '../tenants/rules/cors-origins.ts'
-import { readAccounts, type ReplicateSettings } from './accounts.ts'
+import { burstOf, readAccounts, type ReplicateSettings } from './accounts.ts'
 import { ConfigError, readEnvironment } from './environment.ts'
 import { formatDuration } from '../values/duration.ts'
 import { CLOCKS, FIRST_KEEP, type DeploymentKeep } from '../jobs/rules/keep.ts'
@@ -189,7 +189,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
       webhookSecret: env.REPLICATE_WEBHOOK_SECRET ?? null,
       createsPerMinute: perMinute,
       // One second's worth absorbs the jitter of the workers and is negligible upstream.
-      createBurst: env.REPLICATE_CREATE_BURST ?? Math.max(1, Math.ceil(perMinute / 60)),
+      createBurst: env.REPLICATE_CREATE_BURST ?? burstOf(perMinute),
       readsPerMinute: env.REPLICATE_READS_PER_MINUTE,
       accounts,
     },
