@@ -1,12 +1,14 @@
 import type { OperatorTools } from '../compose/operators.ts'
 import {
   accountChangeSchema,
+  costQuerySchema,
   entryRequestSchema,
   ledgerQuerySchema,
   MAX_SPENDING_DAYS,
   spendingDays,
   spendingQuerySchema,
 } from '../shared/credits/rules/credit-requests.ts'
+import { costView } from '../shared/credits/rules/costs.ts'
 import { accountView, entryView, spendingCsv, spendingView } from '../shared/credits/rules/credit-view.ts'
 import type { LedgerEntry, OperatorKind } from '../shared/credits/rules/ledger.ts'
 import type { Command } from 'commander'
@@ -52,6 +54,8 @@ function printEntries(entries: readonly LedgerEntry[], json: boolean): void {
     },
   })
 }
+
+const WRONG_RANGE = `--to: expected a day on or after --from, at most ${MAX_SPENDING_DAYS} days in all`
 
 /** Parses micro-credits. */
 function readAmount(text: string): number {
@@ -109,8 +113,7 @@ const ACTIONS = {
   async spending({ credits }, tenant, { from, to, by, csv = false, json = false }) {
     const { by: group, ...range } = readRequest(spendingQuerySchema, { from, to, by })
     const asked = spendingDays(range, await credits.store.now())
-    if (asked === null)
-      throw new Error(`--to: expected a day on or after --from, at most ${MAX_SPENDING_DAYS} days in all`)
+    if (asked === null) throw new Error(WRONG_RANGE)
     const rows = await credits.store.spending(tenant, asked.days, group === 'day' ? 'preset' : group)
     if (csv) return printText(spendingCsv(group, rows))
     const view = spendingView(asked.from, asked.to, group, rows)
@@ -135,6 +138,25 @@ const withEntry = (command: Command): Command =>
       '--idempotency-key <text>',
       'a repeated command with the same value, amount and reason makes no second entry (default: random; the error contains it when Redis does not respond)',
     )
+
+async function printCosts({ credits }: CreditTools, { from, to, json = false }: Given): Promise<void> {
+  const asked = spendingDays(readRequest(costQuerySchema, { from, to }), await credits.store.now())
+  if (asked === null) throw new Error(WRONG_RANGE)
+  const { data } = costView(asked.from, asked.to, await credits.store.costs(asked.days))
+  printRecords(data, {
+    json,
+    columns: {
+      day: ({ day }) => day,
+      model: ({ model }) => model,
+      runs: ({ jobs }) => jobs,
+      held: ({ estimated }) => estimated,
+      captured: ({ captured }) => captured,
+      'micro-dollars': ({ upstream }) => upstream,
+      ratio: ({ captured_ratio }) => captured_ratio,
+      'price of': ({ price_as_of }) => price_as_of,
+    },
+  })
+}
 
 export const creditsCommand: DefineCommand = (credits, finish) => {
   describeOperator(
@@ -175,4 +197,21 @@ export const creditsCommand: DefineCommand = (credits, finish) => {
     .option('--to <day>', 'last day')
     .option('--by <group>', 'day, preset, model, user or key (default: day)')
     .option('--csv', 'print a line of CSV for each day and group')
+  const costs = addAction(
+    credits,
+    'costs',
+    'compares what runs cost at Replicate with what was charged, by model and day',
+  )
+  costs
+    .option('--from <day>', 'first day, such as 2026-01-31 (UTC; default: the last 30 days)')
+    .option('--to <day>', 'last day')
+    .option('--json', 'print each record as a line of JSON')
+    .action(async () => {
+      finish(
+        await runOperatorCommand(async (tools) => {
+          await printCosts(tools, costs.opts<Given>())
+          return EXIT.ok
+        }),
+      )
+    })
 }

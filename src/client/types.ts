@@ -1537,6 +1537,32 @@ export interface LowBalance {
   low_balance: number | null
 }
 
+/** Days are of UTC. */
+export interface Costs {
+  from: string
+  to: string
+  data: {
+    day: string
+    model: string
+    /** Number of runs whose cost is known. */
+    jobs: number
+    /** Micro-credits that were held for them. */
+    estimated: number
+    /** Micro-credits that were charged for them. */
+    captured: number
+    /** Micro-dollars of Replicate, by its metrics and the price of the model. */
+    upstream: number
+    /** Micro-credits held for each micro-dollar. */
+    estimated_ratio: number | null
+    /** Micro-credits charged for each micro-dollar. */
+    captured_ratio: number | null
+    /** The day of the price of the model. */
+    price_as_of: string | null
+    /** The page that states it. */
+    price_source: string | null
+  }[]
+}
+
 export interface BudgetRequest {
   /** Default: "". */
   title?: string | undefined

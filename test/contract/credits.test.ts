@@ -1,3 +1,4 @@
+import { costView } from '../../src/shared/credits/rules/costs.ts'
 import type { SpendingLabel } from '../../src/shared/credits/rules/spending.ts'
 import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
@@ -363,6 +364,32 @@ describe('what is read', () => {
     expect(await scene.credits.spending(tenant, ['2020-01-01', today])).toEqual([
       { day: today, label: 'a/b:c', jobs: 1, estimated: 7, captured: 7, uncollected: 0 },
       { day: today, label: 'picture', jobs: 2, estimated: 310, captured: 210, uncollected: 0 },
+    ])
+  })
+
+  test('is what runs cost at Replicate, beside what was held and charged for them', async () => {
+    const model = 'wan-video/wan-2.2-s2v'
+    const price = { per_video_second: 30_000, expect: { video_seconds: 10 } }
+    const [day] = [new Date(await scene.credits.now()).toISOString().slice(0, 10)]
+    const before = (await scene.credits.costs([day])).find((row) => row.model === model)
+    for (const [status, seconds] of [
+      ['succeeded', 20],
+      ['failed', 5],
+    ] as const) {
+      const { id } = await scene.accept(tenant, price, { model })
+      await scene.begin(id)
+      const metrics = { video_output_duration_seconds: seconds }
+      await scene.end(id, status, { output: 'text', metrics })
+    }
+    // A price is not needed.
+    const { id } = await scene.accept(tenant, null, { model })
+    await scene.begin(id)
+    await scene.end(id, 'succeeded', { output: 'text', metrics: { video_output_duration_seconds: 1 } })
+    expect(before).toBe(undefined)
+    const rows = await scene.credits.costs([day])
+    expect(rows).toEqual([{ day, model, jobs: 2, estimated: 300_000, captured: 600_000, upstream: 420_000 }])
+    expect(costView(day, day, rows).data).toMatchObject([
+      { estimated_ratio: 0.714, captured_ratio: 1.429, price_source: `https://replicate.com/${model}` },
     ])
   })
 

@@ -602,6 +602,9 @@ test('every kind is met, and written: a consequence is at least one operation', 
     // Whether chance finds a rare kind is not what is tested.
     { seed: 1, numRuns: 1000 },
   )
+  const { job, ...running } = stateIn('running')
+  const known = { ...running, job: { ...job, model: 'black-forest-labs/flux-schnell' } }
+  write(known, of(known, commit({ phase: 'succeeded', status: 'succeeded', output: 'hello' })))
   const REMOVALS: Kind[] = [
     'job_folded',
     'input_removed',
@@ -644,6 +647,7 @@ test('every kind is met, and written: a consequence is at least one operation', 
     stored: true,
     webhook: true,
     settle: true,
+    upstream_cost: true,
     breaker_success: true,
     breaker_fault: true,
     breaker_unknown: true,

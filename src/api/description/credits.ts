@@ -74,3 +74,25 @@ export const spending = z
   })
   .meta({ id: 'Spending', description: 'Days are of UTC, such as `2026-01-31`.' })
 export type Spending = z.output<typeof spending>
+
+export const costs = z
+  .object({
+    from: day,
+    to: day,
+    data: z.array(
+      z.object({
+        day,
+        model: z.string(),
+        jobs: z.int().describe('Number of runs whose cost is known.'),
+        estimated: z.int().describe('Micro-credits that were held for them.'),
+        captured: z.int().describe('Micro-credits that were charged for them.'),
+        upstream: z.int().describe('Micro-dollars of Replicate, by its metrics and the price of the model.'),
+        estimated_ratio: z.number().nullable().describe('Micro-credits held for each micro-dollar.'),
+        captured_ratio: z.number().nullable().describe('Micro-credits charged for each micro-dollar.'),
+        price_as_of: day.nullable().describe('The day of the price of the model.'),
+        price_source: z.string().nullable().describe('The page that states it.'),
+      }),
+    ),
+  })
+  .meta({ id: 'Costs', description: 'Days are of UTC.' })
+export type Costs = z.output<typeof costs>

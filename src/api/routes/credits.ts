@@ -1,10 +1,11 @@
 import { Readable } from 'node:stream'
-import type { SpendingRow } from '../../shared/credits/rules/spending.ts'
+import { costView } from '../../shared/credits/rules/costs.ts'
 import { ServiceError } from '../../shared/errors/service-error.ts'
 import type { CreditAdmin } from '../../shared/credits/credit-admin.ts'
 import {
   accountChangeSchema,
   allSpendingQuerySchema,
+  costQuerySchema,
   entryRequestSchema,
   ledgerQuerySchema,
   MAX_SPENDING_DAYS,
@@ -16,7 +17,7 @@ import type { CreditStore } from '../../shared/credits/ports.ts'
 import type { TenantAdmin } from '../../shared/tenants/tenant-admin.ts'
 import { TENANT_ID } from '../../shared/tenants/rules/tenant.ts'
 import { idempotencyKey } from '../idempotency.ts'
-import type { Credits, LedgerEntry, LedgerPage, Spending } from '../description/credits.ts'
+import type { Costs, Credits, LedgerEntry, LedgerPage, Spending } from '../description/credits.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
 import { fieldsOf, invalidRequest, parseBody, parseWith, queryObject } from '../schemas.ts'
 
@@ -41,24 +42,32 @@ export function creditRoutes({ store, admin, tenants }: CreditRoutesDependencies
   }
 
   /** The days of a query, and what was spent on them. */
-  async function spent<By extends string>(
-    { by, ...range }: { by: By; from?: string | undefined; to?: string | undefined },
-    read: (days: readonly string[]) => Promise<SpendingRow[]>,
+  async function spent<Row>(
+    range: { from?: string | undefined; to?: string | undefined },
+    read: (days: readonly string[]) => Promise<Row[]>,
   ) {
     const asked = spendingDays(range, await store.now())
     if (asked === null)
       throw invalidRequest([
         { pointer: '/to', code: 'invalid_value', detail: `Not before from, and at most ${MAX_SPENDING_DAYS} days.` },
       ])
-    return { ...asked, by, rows: await read(asked.days) }
+    return { ...asked, rows: await read(asked.days) }
   }
 
-  const ofTenant = (tenant: string, { query }: OwnedRequest) => {
-    const asked = parseWith(spendingQuerySchema, queryObject(query))
-    return spent(asked, (days) => store.spending(tenant, days, asked.by === 'day' ? 'preset' : asked.by))
+  async function ofTenant(tenant: string, { query }: OwnedRequest) {
+    const { by, ...range } = parseWith(spendingQuerySchema, queryObject(query))
+    const read = (days: readonly string[]) => store.spending(tenant, days, by === 'day' ? 'preset' : by)
+    return { by, ...(await spent(range, read)) }
   }
-  const ofAll = ({ query }: OwnedRequest) =>
-    spent(parseWith(allSpendingQuerySchema, queryObject(query)), store.allSpending)
+  async function ofAll({ query }: OwnedRequest) {
+    const { by, ...range } = parseWith(allSpendingQuerySchema, queryObject(query))
+    return { by, ...(await spent(range, store.allSpending)) }
+  }
+  async function costs({ query }: OwnedRequest): Promise<ApiResponse> {
+    const { from, to, rows } = await spent(parseWith(costQuerySchema, queryObject(query)), store.costs)
+    const body: Costs = costView(from, to, rows)
+    return { status: 200, body }
+  }
 
   type Spent = Awaited<ReturnType<typeof ofTenant | typeof ofAll>>
   function shown({ from, to, by, rows }: Spent): ApiResponse {
@@ -125,6 +134,7 @@ export function creditRoutes({ store, admin, tenants }: CreditRoutesDependencies
       scope: 'credits:read',
       handle: own(csv),
     },
+    { method: 'GET', path: '/v1/admin/costs', query: fieldsOf(costQuerySchema), scope: 'admin', handle: costs },
     {
       method: 'GET',
       path: '/v1/admin/spending',

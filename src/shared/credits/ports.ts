@@ -1,5 +1,6 @@
 import type { CreditAccount, LedgerEntry, LedgerKind, OperatorKind } from './rules/ledger.ts'
 import type { Budget } from './rules/spending-budget.ts'
+import type { CostRow } from './rules/costs.ts'
 import type { SpendingLabel, SpendingRow } from './rules/spending.ts'
 
 /** An entry that an operator requests. */
@@ -48,6 +49,8 @@ export interface CreditStore {
   spending(tenant: string, days: readonly string[], by?: SpendingLabel): Promise<SpendingRow[]>
   /** The same of all tenants, by tenant. */
   allSpending(days: readonly string[]): Promise<SpendingRow[]>
+  /** What runs cost at Replicate on these days, by model. */
+  costs(days: readonly string[]): Promise<CostRow[]>
   /** ms, Redis clock */
   now(): Promise<number>
 }

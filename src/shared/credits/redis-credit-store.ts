@@ -9,7 +9,8 @@ import { loadScript } from '../redis/script.ts'
 import { decodeAccount, decodeEntry, type LedgerEntry } from './rules/ledger.ts'
 import type { CreditStore, LedgerQuery } from './ports.ts'
 import { readable } from './rules/readable.ts'
-import { decodeSpending, type SpendingRow } from './rules/spending.ts'
+import { decodeCosts } from './rules/costs.ts'
+import { decodeSpending } from './rules/spending.ts'
 
 const beside = (name: string): URL => new URL(name, import.meta.url)
 const grant = loadScript(beside('grant.lua'), { includes: [clockLua, beside('credits.lua')] })
@@ -30,7 +31,16 @@ const readEntry = (id: string, fields: readonly string[]): LedgerEntry =>
 
 type CreditKeys = Pick<
   JobKeys,
-  'credits' | 'ledger' | 'ledgerRequests' | 'spending' | 'spendingBy' | 'allSpending' | 'notices' | 'subscribed' | 'due'
+  | 'credits'
+  | 'ledger'
+  | 'ledgerRequests'
+  | 'spending'
+  | 'spendingBy'
+  | 'allSpending'
+  | 'upstreamCosts'
+  | 'notices'
+  | 'subscribed'
+  | 'due'
 >
 
 export interface RedisCreditStoreOptions {
@@ -48,13 +58,17 @@ export function createRedisCreditStore({ redis, keys, confirmDurable }: RedisCre
     return rows.map(([id, fields]) => readEntry(id, fields))
   }
 
-  async function spendingOf(days: readonly string[], keyOf: (day: string) => string): Promise<SpendingRow[]> {
+  async function ofDays<Row>(
+    days: readonly string[],
+    keyOf: (day: string) => string,
+    decode: (day: string, hash: Record<string, string>) => Row[],
+  ): Promise<Row[]> {
     const pipeline = redis.pipeline()
     for (const day of days) pipeline.hgetall(keyOf(day))
     const replies = (await pipeline.exec()) ?? []
     return replies.flatMap(([error, hash], i) => {
       if (error) throw error
-      return decodeSpending(days[i] ?? '', hashReply.parse(hash))
+      return decode(days[i] ?? '', hashReply.parse(hash))
     })
   }
 
@@ -114,10 +128,12 @@ export function createRedisCreditStore({ redis, keys, confirmDurable }: RedisCre
       return { entries: shown, next: entries.length > query.limit ? (shown.at(-1)?.id ?? null) : null }
     },
 
-    spending: (tenant, days, by = 'preset') =>
-      spendingOf(days, (day) => (by === 'preset' ? keys.spending(tenant, day) : keys.spendingBy(tenant, by, day))),
-
-    allSpending: (days) => spendingOf(days, keys.allSpending),
+    spending(tenant, days, by = 'preset') {
+      const keyOf = (day: string) => (by === 'preset' ? keys.spending(tenant, day) : keys.spendingBy(tenant, by, day))
+      return ofDays(days, keyOf, decodeSpending)
+    },
+    allSpending: (days) => ofDays(days, keys.allSpending, decodeSpending),
+    costs: (days) => ofDays(days, keys.upstreamCosts, decodeCosts),
 
     now: () => redisNow(redis),
   }

@@ -2,12 +2,13 @@ import { z } from 'zod'
 import {
   accountChangeSchema,
   allSpendingQuerySchema,
+  costQuerySchema,
   entryRequestSchema,
   ledgerQuerySchema,
   spendingQuerySchema,
 } from '../../../shared/credits/rules/credit-requests.ts'
 import { tenantName } from '../common.ts'
-import { credits, ledgerEntry, ledgerPage, spending } from '../credits.ts'
+import { costs, credits, ledgerEntry, ledgerPage, spending } from '../credits.ts'
 import { idempotencyKey, OWNED, POSTED, replayed, type Operations } from './operation.ts'
 
 const params = z.object({ id: tenantName })
@@ -150,6 +151,17 @@ export const creditAdminOperations = {
     query: spendingQuerySchema,
     answers: SPENDING_CSV,
     errors: [...OWNED, 'not_found', 'credits_not_countable'],
+  },
+  getCosts: {
+    method: 'get',
+    path: '/v1/admin/costs',
+    tag: 'Administration',
+    summary: 'Compare charges with costs',
+    description:
+      "Returns for each model and day what its runs cost at Replicate, by Replicate's metrics and the prices of its models that this release knows, beside what was held and charged for them. A ratio that moves shows that a price of a preset, or of Replicate, has changed.",
+    query: costQuerySchema,
+    answers: { 200: { description: 'One row for each day and model.', schema: costs } },
+    errors: OWNED,
   },
   getAllSpending: {
     method: 'get',

@@ -82,6 +82,8 @@ export const allSpendingQuerySchema = spendingQuerySchema.extend({
   by: z.enum(ALL_SPENDING_GROUPS).default('tenant').describe('The grouping.'),
 })
 
+export const costQuerySchema = spendingQuerySchema.omit({ by: true })
+
 /** Days of a query, `to` included; default: today (`now`: ms) and the 29 days before it. null: more than MAX_SPENDING_DAYS. */
 export function spendingDays(
   { from, to }: Pick<z.output<typeof spendingQuerySchema>, 'from' | 'to'>,

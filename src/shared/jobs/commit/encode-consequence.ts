@@ -159,6 +159,12 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
     case 'settle':
       settle(input, one, encoding)
       return
+    case 'upstream_cost': {
+      const key = keys.upstreamCosts(one.day)
+      input.add('count_spending', key, SPENDING_KEPT, one.held, one.model)
+      input.add('hincrby', key, `upstream:${one.model}`, one.amount)
+      return
+    }
 
     case 'breaker_success':
       input.add('healthy', keys.account(account))

@@ -110,6 +110,8 @@ export function createJobKeys(prefix: string) {
     budgetCounts: (budget: string, period: string) => `${tag}:budget:${budget}:${period}`,
     /** hash with a time to live: the same by `user`, `key` or `model` */
     spendingBy: (tenant: string, group: string, day: string) => `${tag}:tenant:${tenant}:spending-by:${group}:${day}`,
+    /** hash with a time to live: what runs of a day cost at Replicate, by model, beside what was charged for them */
+    upstreamCosts: (day: string) => `${tag}:upstream-costs:${day}`,
     /** hash with a time to live: the same of all tenants, by tenant */
     allSpending: (day: string) => `${tag}:spending:${day}`,
     /** hash: id -> JSON, where the notifications of a tenant go (shared/notifications) */

@@ -1,5 +1,6 @@
 import { namedModel } from '../../catalogue/rules/named-model.ts'
-import type { SpendingGroups } from '../../credits/rules/spending.ts'
+import { upstreamCost } from '../../credits/rules/costs.ts'
+import { dayOf, type SpendingGroups } from '../../credits/rules/spending.ts'
 import { countOutputs } from '../../credits/rules/count-outputs.ts'
 import { actualPrice } from '../../credits/rules/price.ts'
 import type { OwedType } from '../../notifications/rules/event-types.ts'
@@ -170,6 +171,15 @@ function completion(
   all.push({ kind: 'count', counter: `jobs:${after.phase}`, by: 1 })
   const settlement = settlementOf(before, after, now)
   if (settlement) all.push(settlement)
+  const upstream = upstreamCost(modelName(after), after)
+  if (upstream !== null)
+    all.push({
+      kind: 'upstream_cost',
+      model: modelName(after),
+      amount: upstream,
+      held: after.estimate,
+      day: dayOf(now),
+    })
   return all
 }
 
@@ -177,9 +187,17 @@ function completion(
 const isCharged = ({ phase, charge_canceled, error }: JobRecord): boolean =>
   phase === 'succeeded' || (phase === 'canceled' && charge_canceled && error?.billed !== 'no')
 
-function spendingGroups({ tenant, user, key_id, model, version, deployment }: JobRecord): SpendingGroups {
-  const name = namedModel({ model, version })?.[0] ?? deployment ?? version ?? 'unknown'
-  return { tenant, model: name, ...(user === null ? {} : { user }), ...(key_id === null ? {} : { key: key_id }) }
+const modelName = ({ model, version, deployment }: JobRecord): string =>
+  namedModel({ model, version })?.[0] ?? deployment ?? version ?? 'unknown'
+
+function spendingGroups(job: JobRecord): SpendingGroups {
+  const { tenant, user, key_id } = job
+  return {
+    tenant,
+    model: modelName(job),
+    ...(user === null ? {} : { user }),
+    ...(key_id === null ? {} : { key: key_id }),
+  }
 }
 
 /** The one settlement of a job's hold, at `now` (ms); null: the job is free, or does not become final. */
@@ -194,7 +212,7 @@ export function settlementOf(before: JobRecord, after: JobRecord, now: number): 
     batch,
     groups: spendingGroups(after),
     budgets,
-    day: new Date(now).toISOString().slice(0, 10),
+    day: dayOf(now),
   }
   if (!isCharged(after)) return { ...common, by: 'release', actual: null, isEstimated: false }
   const actual = actualPrice(price, { metrics, outputs: countOutputs(after) })

@@ -18,6 +18,7 @@ export type Consequence =
   | IndexChange
   | SharedChange
   | Settlement
+  | UpstreamCost
   | BreakerSignal
   | Removal
   | Notice
@@ -120,6 +121,15 @@ export interface Settlement {
   /** The budgets that count the job. */
   budgets: JobRecord['budgets']
   /** The day (UTC) to which the spending counts, as `2026-01-31`. */
+  day: string
+}
+
+/** What the run costs at Replicate, micro-dollars, beside what was held and captured for it. */
+interface UpstreamCost {
+  kind: 'upstream_cost'
+  model: string
+  amount: number
+  held: number
   day: string
 }
 
