@@ -11,6 +11,7 @@ import type { Cors } from './cors.ts'
 import { errorResponse, toServiceError } from './error-response.ts'
 import { createBodyBudget, type BodyShare, type BudgetSizes } from './body-budget.ts'
 import { noSuchResource, notServed } from './front/not-served.ts'
+import { rateHeaders } from './rate-headers.ts'
 import { isFront } from './front/path.ts'
 import { replicateResponse } from './front/replicate-error.ts'
 import type { ApiRequest, ApiResponse, BodyLimits, OwnedRequest, Route } from './http.ts'
@@ -81,6 +82,12 @@ export function createApp(options: AppOptions): Express {
   app.disable('etag')
   app.set('query parser', false)
   const toRequest = (request: Request): ApiRequest => readRequest(request, options.arrival)
+
+  /** How many requests of the caller may follow. */
+  const showRate = (response: Response, { rate }: Principal): void => {
+    if (rate !== null && !isFront(response.req.path))
+      for (const [name, value] of Object.entries(rateHeaders(rate))) response.setHeader(name, value)
+  }
 
   const sendError = (response: Response, error: unknown, page?: (message: string) => string): void => {
     const known = toServiceError(error)
@@ -174,6 +181,7 @@ export function createApp(options: AppOptions): Express {
           answer = await route.handle(asked)
         } else if (route.streams) {
           principal = await auth.require(asked, route.scope)
+          showRate(response, principal)
           await cors?.require(asked, principal.tenant)
           refuseUnknownQuery(route, asked)
           refuseCompressed(request)
@@ -182,6 +190,7 @@ export function createApp(options: AppOptions): Express {
         } else {
           if (route.method !== 'QUERY') route.before?.(asked)
           principal = await auth.require(asked, route.scope, route.tokenOpens)
+          showRate(response, principal)
           await cors?.require(asked, principal.tenant)
           if (route.tokenOpens) asked.query.delete('token')
           refuseUnknownQuery(route, asked)

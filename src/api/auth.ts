@@ -10,6 +10,7 @@ import { createCredentialWatch } from './credential-watch.ts'
 import { isLoadedByOtherPage, requestedBy } from './fetch-metadata.ts'
 import { isFront } from './front/path.ts'
 import type { ApiRequest, EventSource } from './http.ts'
+import { limitOf, rateHeaders } from './rate-headers.ts'
 import { requireScope, type Principal } from './principal.ts'
 import { createThrottle } from './throttle.ts'
 import { createTickets } from './tickets.ts'
@@ -160,8 +161,9 @@ export function createAuth(options: AuthOptions) {
     )
     switch (admission.status) {
       case 'admitted': {
-        const { tenant, limits, keep } = admission
-        return { tenant, scopes: only === null ? admission.scopes : ['jobs:read'], keyId, limits, keep, only, until }
+        const { tenant, limits, keep, rate } = admission
+        const scopes: readonly Scope[] = only === null ? admission.scopes : ['jobs:read']
+        return { tenant, scopes, keyId, limits, keep, only, until, rate }
       }
       case 'lost':
         throw deploymentLost()
@@ -174,10 +176,11 @@ export function createAuth(options: AuthOptions) {
       case 'suspended':
         throw new ServiceError('tenant_suspended', 'The tenant of this key is suspended.')
       case 'limited': {
-        const limit = admission.of === 'tenant' ? 'requests_per_minute' : 'token_requests_per_minute'
-        throw new ServiceError('rate_limited', `Too many requests. The limit is ${admission.perMinute} per minute.`, {
-          limit,
-          retryAfter: admission.waitMs / 1000,
+        const { rate, waitMs } = admission
+        throw new ServiceError('rate_limited', `Too many requests. The limit is ${rate.perMinute} per minute.`, {
+          limit: limitOf(rate),
+          retryAfter: waitMs / 1000,
+          headers: rateHeaders(rate),
         })
       }
     }

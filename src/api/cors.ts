@@ -25,6 +25,7 @@ const ANSWER_HEADERS = [
   'Idempotent-Replayed',
   'Location',
   'Preference-Applied',
+  'RateLimit',
   'RateLimit-Limit',
   'RateLimit-Policy',
   'RateLimit-Remaining',

@@ -15,6 +15,7 @@ export function errorResponse(error: ServiceError): ProblemResponse {
   return {
     status,
     headers: {
+      ...error.headers,
       'content-type': 'application/problem+json',
       ...(error.retryAfter === null ? {} : { 'retry-after': String(Math.ceil(error.retryAfter)) }),
       ...(error.fileBytes === null ? {} : { 'content-range': `bytes */${error.fileBytes}` }),

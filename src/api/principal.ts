@@ -1,5 +1,6 @@
 import { ServiceError } from '../shared/errors/service-error.ts'
 import type { OwnKeep } from '../shared/jobs/rules/keep.ts'
+import type { RequestRate } from '../shared/tenants/ports.ts'
 import type { Limits, Scope } from '../shared/tenants/rules/tenant.ts'
 
 /** Authenticated caller and its rights. */
@@ -15,6 +16,8 @@ export interface Principal {
   only: string | null
   /** Expiry of session or token, ms; null: with the key. */
   until: number | null
+  /** The budget of requests that this one was counted in; null: none. */
+  rate: RequestRate | null
 }
 
 /** Throws `forbidden` unless the principal has the scope. */

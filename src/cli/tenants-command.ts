@@ -19,17 +19,26 @@ export interface TenantOptions {
   storedBytes?: number | null | undefined
   storedFiles?: number | null | undefined
   mailsPerHour?: number | null | undefined
+  batchJobs?: number | null | undefined
   mailToMetadata?: string | undefined
   corsOrigins?: string | undefined
   keep?: { [Clock in keyof Keep]?: string | null | undefined }
 }
 
-const limitsOf = ({ requestsPerMinute, queuedJobs, storedBytes, storedFiles, mailsPerHour }: TenantOptions) => ({
+const limitsOf = ({
+  requestsPerMinute,
+  queuedJobs,
+  storedBytes,
+  storedFiles,
+  mailsPerHour,
+  batchJobs,
+}: TenantOptions) => ({
   requests_per_minute: requestsPerMinute,
   queued_jobs: queuedJobs,
   stored_bytes: storedBytes,
   stored_files: storedFiles,
   mails_per_hour: mailsPerHour,
+  batch_jobs: batchJobs,
 })
 
 type TenantAction = (admin: TenantAdmin, id: string, options: TenantOptions) => Promise<Tenant[]>
@@ -52,11 +61,12 @@ export const TENANT_ACTIONS = {
       stored_bytes = null,
       stored_files = null,
       mails_per_hour = null,
+      batch_jobs = null,
     } = limits
     const made = await admin.createTenant({
       id,
       title: title ?? id,
-      limits: { requests_per_minute, queued_jobs, stored_bytes, stored_files, mails_per_hour },
+      limits: { requests_per_minute, queued_jobs, stored_bytes, stored_files, mails_per_hour, batch_jobs },
       keep: withoutNulls(keep),
     })
     return [made.tenant]
@@ -97,6 +107,7 @@ function print(views: Views, json: boolean): void {
       'stored bytes': (view) => `${view.stored.bytes}, limit ${limit('stored_bytes')(view)}`,
       'stored files': (view) => `${view.stored.files}, limit ${limit('stored_files')(view)}`,
       'mails/hour': (view) => `${limit('mails_per_hour')(view)}${view.mail_to_metadata ? ', also to metadata' : ''}`,
+      'batch jobs': limit('batch_jobs'),
       origins: ({ cors_origins }) => (cors_origins === null ? 'default' : cors_origins.join(', ') || 'none'),
       'keep (payload job files)': ({ keep }) =>
         [keep.payload, keep.job, keep.files].map((clock) => clock ?? 'default').join(' '),
@@ -113,6 +124,7 @@ interface Given {
   storedBytes?: string
   storedFiles?: string
   mailsPerHour?: string
+  batchJobs?: string
   toMetadata?: string
   corsOrigins?: string
   keepPayload?: string
@@ -132,6 +144,7 @@ const optionsOf = (given: Given): TenantOptions => ({
   storedBytes: readLimit('stored-bytes', given.storedBytes, 15),
   storedFiles: readLimit('stored-files', given.storedFiles, 15),
   mailsPerHour: readLimit('mails-per-hour', given.mailsPerHour),
+  batchJobs: readLimit('batch-jobs', given.batchJobs),
   mailToMetadata: given.toMetadata,
   corsOrigins: given.corsOrigins,
   keep: {
@@ -143,11 +156,12 @@ const optionsOf = (given: Given): TenantOptions => ({
 
 const withLimits = (command: Command): Command =>
   command
-    .option('--requests-per-minute <n>', 'a number, or "default" for the deployment\'s setting, as in the next four')
+    .option('--requests-per-minute <n>', 'a number, or "default" for the deployment\'s setting, as in the next five')
     .option('--queued-jobs <n>', 'limit of queued jobs')
     .option('--stored-bytes <n>', 'limit of stored uploads and outputs, in bytes')
     .option('--stored-files <n>', 'limit of stored uploads and outputs, in files')
     .option('--mails-per-hour <n>', 'limit of mails that are sent within an hour')
+    .option('--batch-jobs <n>', 'limit of jobs of one batch')
 
 const withKeep = (command: Command): Command =>
   command

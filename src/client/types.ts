@@ -1401,6 +1401,8 @@ export interface OwnLimits {
   stored_files?: number | null | undefined
   /** From 1 to 1000000. */
   mails_per_hour?: number | null | undefined
+  /** From 1 to 1000000. */
+  batch_jobs?: number | null | undefined
 }
 
 /** How long the jobs of a tenant are kept; null applies the value of the deployment. */
@@ -1426,6 +1428,7 @@ export interface Tenant {
     stored_bytes: number | null
     stored_files: number | null
     mails_per_hour: number | null
+    batch_jobs: number | null
   }
   /** Files of inputs and outputs that are stored, as counted for `stored_bytes` and `stored_files`. */
   stored: {
@@ -1454,6 +1457,8 @@ export interface Limits {
   stored_files: number | null
   /** Mails that are sent within an hour; null: unlimited. */
   mails_per_hour: number | null
+  /** Jobs of one batch; null: only the limit of every batch. */
+  batch_jobs: number | null
 }
 
 export type TenantPage = Page<Tenant>

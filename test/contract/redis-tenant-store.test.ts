@@ -66,6 +66,7 @@ describe('a key', () => {
       scopes: ['jobs:write', 'jobs:read'],
       limits: { requests_per_minute: 60, queued_jobs: 3 },
       keep: {},
+      rate: { of: 'tenant', perMinute: 60, free: 9, wholeInMs: 1000 },
     })
   })
 
@@ -188,8 +189,8 @@ describe('requests per minute', () => {
     const refusals = answers.filter((answer) => answer.status === 'limited')
     expect(50 - refusals.length).toBeGreaterThanOrEqual(10)
     expect(50 - refusals.length).toBeLessThanOrEqual(10 + Math.ceil(seconds))
-    for (const { perMinute, waitMs } of refusals) {
-      expect(perMinute).toBe(60)
+    for (const { rate, waitMs } of refusals) {
+      expect(rate).toMatchObject({ of: 'tenant', perMinute: 60, free: 0 })
       expect(waitMs).toBeLessThanOrEqual(1000)
       expect(waitMs).toBeGreaterThan(0)
     }
@@ -211,7 +212,10 @@ describe('requests per minute', () => {
   test('that a token may make are the tenant’s too, and their own budget is forgotten', async () => {
     const charge = { to: 'token', subject: 'job_1', perMinute: 1 } as const
     const answers = [await store.admit(TENANT, charge), await store.admit(TENANT, charge)]
-    expect(answers).toMatchObject([{ status: 'admitted' }, { status: 'limited', perMinute: 1, of: 'token' }])
+    expect(answers).toMatchObject([
+      { status: 'admitted' },
+      { status: 'limited', rate: { perMinute: 1, of: 'token', free: 0 } },
+    ])
     expect(await redis.exists(keys.requests)).toBe(1)
     expect(await redis.pttl(keys.tokenRequests('job_1'))).toBeGreaterThan(0)
     expect(await store.admit(TENANT, { ...charge, subject: 'job_2' })).toMatchObject({ status: 'admitted' })
@@ -220,7 +224,7 @@ describe('requests per minute', () => {
     const tokens = (n: number) =>
       store.admit({ by: 'tenant', tenant: 'watched' }, { to: 'token', subject: `job_w${n}`, perMinute: 6000 })
     expect(await tokens(1)).toMatchObject({ status: 'admitted', limits: { requests_per_minute: 1 } })
-    expect(await tokens(2)).toMatchObject({ status: 'limited', perMinute: 1, of: 'tenant' })
+    expect(await tokens(2)).toMatchObject({ status: 'limited', rate: { perMinute: 1, of: 'tenant' } })
     // What one budget refuses is not taken from the other.
     expect(await redis.exists(keys.tokenRequests('job_w2'))).toBe(0)
   })

@@ -54,10 +54,38 @@ describe('requests per minute', () => {
       expect(code(answer)).toEqual([429, 'rate_limited'])
       expect(answer.body.limit).toBe('requests_per_minute')
       expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+      expect(answer.headers.get('ratelimit-policy')).toBe('"requests_per_minute";q=60;w=60')
+      expect(answer.headers.get('ratelimit')).toMatch(/^"requests_per_minute";r=0;t=(?:9|10|11)$/)
     }
     const other = await operator.newKey(await operator.newTenant())
     expect((await ask('/v1/jobs', { key: other.key })).status).toBe(200)
     for (const path of ['/livez', '/readyz', '/openapi.json']) expect((await ask(path, { key: null })).status).toBe(200)
+  })
+
+  test('are shown with each response, by the headers of the IETF draft', async () => {
+    const { key } = await operator.newKey(await operator.newTenant({ requests_per_minute: 60 }))
+    const first = await ask('/v1/jobs', { key })
+    expect(first.headers.get('ratelimit-policy')).toBe('"requests_per_minute";q=60;w=60')
+    expect(first.headers.get('ratelimit')).toBe('"requests_per_minute";r=9;t=1')
+    const id = await operator.submit(key, RIGHT)
+    const { body } = await ask<{ token: string }>(`/v1/jobs/${id}/token`, { key, body: {} })
+    const read = await ask(`/v1/jobs/${id}`, { key: body.token })
+    expect(read.headers.get('ratelimit-policy')).toMatch(/^"(?:token_)?requests_per_minute";q=\d+;w=60$/)
+    // Nothing that is wrong with a request hides how many more may follow.
+    const wrong = await ask('/v1/jobs?nothing=1', { key })
+    expect([wrong.status, wrong.headers.get('ratelimit')?.startsWith('"requests_per_minute";r=')]).toEqual([422, true])
+    expect((await ask('/livez', { key: null })).headers.get('ratelimit')).toBeNull()
+  })
+
+  test('of jobs of a batch are the tenant’s own', async () => {
+    const { key } = await operator.newKey(await operator.newTenant({ batch_jobs: 2 }))
+    const items = [1, 2, 3].map(() => RIGHT)
+    const refused = await ask<{ errors: object[] }>('/v1/batches', { key, body: { items } })
+    expect(refused.status).toBe(422)
+    expect(refused.body.errors).toEqual([
+      { pointer: '/items', code: 'too_large', detail: 'A batch of this tenant is limited to 2 jobs (batch_jobs).' },
+    ])
+    expect((await ask('/v1/batches', { key, body: { items: items.slice(1) } })).status).toBe(202)
   })
 
   test('hold for sessions and submissions too, and nothing is accepted beyond them', async () => {

@@ -152,6 +152,18 @@ describe('a pause by hand', () => {
     expect((await finished(service, id)).status).toBe('succeeded')
   })
 
+  test('that ended before a job was accepted gives it no more time', async () => {
+    const ended = await service.redis.hgetall(service.keys.pauseClocks)
+    const sum = ['all', 'account:default', 'tenant:default', `model:${MODEL}`].reduce(
+      (ms, scope) => ms + Number(ended[scope] ?? 0),
+      0,
+    )
+    const { id } = await submit()
+    expect(sum).toBeGreaterThan(4 * 3_600_000)
+    expect(Number(await service.redis.hget(service.keys.job(id), 'start_paused'))).toBeGreaterThanOrEqual(sum)
+    expect((await finished(service, id)).status).toBe('succeeded')
+  })
+
   test('keeps its beginning when its reason changes, and is no error twice', async () => {
     const first = await service.client.pauseCreation({ scope: 'preset:none', reason: 'one' })
     const second = await service.client.pauseCreation({ scope: 'preset:none', reason: 'two' })

@@ -55,6 +55,7 @@ async function streamOf(first: JobRecord, options: Options = {}) {
       tenant: first.tenant,
       scopes: ['jobs:read'],
       keyId: null,
+      rate: null,
       limits: { requests_per_minute: 1, queued_jobs: 1 },
       keep: {},
       only,

@@ -10,6 +10,7 @@ const principal = (tenant: string, only: string | null): Principal => ({
   only,
   scopes: ['jobs:read'],
   keyId: null,
+  rate: null,
   limits: { requests_per_minute: 1, queued_jobs: 1, stored_bytes: 1, stored_files: 1 },
   keep: {},
   until: null,

@@ -24,6 +24,7 @@ export const tenant = z
           .nullable()
           .describe('Maximum number of stored uploads and output files; null: unlimited.'),
         mails_per_hour: positive.nullable().describe('Mails that are sent within an hour; null: unlimited.'),
+        batch_jobs: positive.nullable().describe('Jobs of one batch; null: only the limit of every batch.'),
       })
       .meta({ id: 'Limits' }),
     own_limits: z
@@ -33,6 +34,7 @@ export const tenant = z
         stored_bytes: positive.nullable(),
         stored_files: positive.nullable(),
         mails_per_hour: positive.nullable(),
+        batch_jobs: positive.nullable(),
       })
       .describe('Limits of the tenant itself; null applies the default of the deployment.'),
     stored: z

@@ -106,6 +106,11 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     defaults: JsonObject,
     principal: Principal,
   ): Promise<NewJob[]> {
+    const most = principal.limits.batch_jobs
+    if (most !== undefined && items.length > most) {
+      const detail = `A batch of this tenant is limited to ${most} jobs (batch_jobs).`
+      throw invalidRequest([{ pointer: '/items', code: 'too_large', detail }])
+    }
     const jobs: NewJob[] = []
     const wrong: FieldError[][] = []
     let count = 0

@@ -40,11 +40,12 @@ export function tenantRoutes(admin: TenantAdmin, defaults: Limits): Route[] {
       stored_bytes = null,
       stored_files = null,
       mails_per_hour = null,
+      batch_jobs = null,
     } = limits
     const { tenant, created } = await admin.createTenant({
       id,
       title,
-      limits: { requests_per_minute, queued_jobs, stored_bytes, stored_files, mails_per_hour },
+      limits: { requests_per_minute, queued_jobs, stored_bytes, stored_files, mails_per_hour, batch_jobs },
       keep: withoutNulls(keep),
     })
     return {

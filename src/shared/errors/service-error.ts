@@ -387,6 +387,8 @@ export class ServiceError extends Error {
   readonly fields: FieldError[]
   /** s; sent as Retry-After */
   readonly retryAfter: number | null
+  /** Further headers of the response. */
+  readonly headers: Readonly<Record<string, string>>
   /** Name of the limit that was reached. */
   readonly limit: string | null
   /** Value of that limit, and the usage. */
@@ -416,6 +418,7 @@ export class ServiceError extends Error {
       resetsAt?: number
       keyId?: string
       fileBytes?: number
+      headers?: Record<string, string>
       cause?: unknown
     } = {},
   ) {
@@ -431,5 +434,6 @@ export class ServiceError extends Error {
     this.resetsAt = options.resetsAt ?? null
     this.keyId = options.keyId ?? null
     this.fileBytes = options.fileBytes ?? null
+    this.headers = options.headers ?? {}
   }
 }

@@ -194,6 +194,7 @@ export const variables = {
     .describe('the address that mail is sent from, such as studio@example.com or Studio <studio@example.com>'),
   TENANT_REQUESTS_PER_MINUTE: rate.default(6000).describe(RATE_WORDS),
   TENANT_QUEUED_JOBS: rate.default(10_000).describe(RATE_WORDS),
+  TENANT_BATCH_JOBS: rate.optional().describe(RATE_WORDS),
   TENANT_STORED_BYTES: stored.optional().describe(STORED_WORDS),
   TENANT_STORED_FILES: stored.optional().describe(STORED_WORDS),
   TENANT_MAILS_PER_HOUR: rate.default(200).describe(RATE_WORDS),

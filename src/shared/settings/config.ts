@@ -217,6 +217,7 @@ export function parseConfig(raw: Record<string, string | undefined>): Config {
       requests_per_minute: env.TENANT_REQUESTS_PER_MINUTE,
       queued_jobs: env.TENANT_QUEUED_JOBS,
       ...(env.TENANT_STORED_BYTES === undefined ? {} : { stored_bytes: env.TENANT_STORED_BYTES }),
+      ...(env.TENANT_BATCH_JOBS === undefined ? {} : { batch_jobs: env.TENANT_BATCH_JOBS }),
       ...(env.TENANT_STORED_FILES === undefined ? {} : { stored_files: env.TENANT_STORED_FILES }),
     },
     diskReserve: env.DISK_RESERVE,

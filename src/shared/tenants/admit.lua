@@ -19,17 +19,21 @@
 
   Output: { status, ms to wait, tenant, scopes, requests per minute, the tenant's own limit of queued jobs or '',
             the tenant's own retention clocks (payload, job and files in s, `-` for none), number of admitted requests,
-            the narrower budget: tenant | token, its requests per minute }
+            the narrower budget: tenant | token, its requests per minute, the tenant's own limit of jobs of a batch or '', of the
+            narrower budget the requests that may follow at once, and the ms until its burst is whole again }
     admitted | unknown | revoked | expired | suspended | limited | lost; the ms apply to the first request not admitted.
     lost: Redis holds no deployment, or another one, so a key that was not found may still be valid
 ]]
 local now_us = clock_us()
 local now = math.floor(now_us / 1000)
 
-local tenant, scopes, per_minute, queued, keep = ARGV[2], '', '', '', '- - -'
+local tenant, scopes, per_minute, queued, keep, batch = ARGV[2], '', '', '', '- - -', ''
 local count = tonumber(ARGV[6])
-local function reply(status, wait, room, limited_by, rate)
-  return { status, wait or 0, tenant, scopes, per_minute, queued, keep, room or 0, limited_by or 'tenant', rate or per_minute }
+local function reply(status, wait, room, limited_by, rate, free, whole_in)
+  return {
+    status, wait or 0, tenant, scopes, per_minute, queued, keep, room or 0, limited_by or 'tenant', rate or per_minute, batch,
+    free or 0, whole_in or 0,
+  }
 end
 
 if ARGV[7] ~= '' and redis.call('HGET', KEYS[5], 'id') ~= ARGV[7] then
@@ -62,12 +66,13 @@ end
 -- 2. The tenant.
 local fields = redis.call('HMGET', KEYS[2], tenant .. '.created_at', tenant .. '.suspended_at',
   tenant .. '.requests_per_minute', tenant .. '.queued_jobs',
-  tenant .. '.keep_payload', tenant .. '.keep_job', tenant .. '.keep_files')
+  tenant .. '.keep_payload', tenant .. '.keep_job', tenant .. '.keep_files', tenant .. '.batch_jobs')
 if not fields[1] and tenant ~= ARGV[5] then
   return reply('unknown')
 end
 per_minute = (fields[3] and fields[3] ~= '') and fields[3] or ARGV[3]
 queued = fields[4] or ''
+batch = fields[8] or ''
 local clocks = {}
 for i = 5, 7 do
   clocks[i - 4] = (fields[i] and fields[i] ~= '') and fields[i] or '-'
@@ -90,8 +95,10 @@ local function budget(key, rate)
   if arrival > now_us + tolerance + interval then
     arrival = now_us + tolerance
   end
-  local room = math.max(0, math.min(count, math.floor((now_us + tolerance - arrival) / interval) + 1))
-  return { key = key, interval = interval, tolerance = tolerance, arrival = arrival, room = room, rate = rate }
+  local free = math.max(0, math.floor((now_us + tolerance - arrival) / interval) + 1)
+  return {
+    key = key, interval = interval, tolerance = tolerance, arrival = arrival, free = free, room = math.min(count, free), rate = rate,
+  }
 end
 local budgets = { budget(KEYS[4], per_minute) }
 if ARGV[4] ~= '' then
@@ -105,8 +112,9 @@ local room = narrow.room
 local early = narrow.arrival + room * narrow.interval - narrow.tolerance - now_us
 local wait = math.max(0, math.ceil(early / 1000))
 local limited_by = narrow.key == KEYS[4] and 'tenant' or 'token'
+local whole_in = math.ceil((narrow.arrival + room * narrow.interval - now_us) / 1000)
 if room < 1 then
-  return reply('limited', wait, 0, limited_by, narrow.rate)
+  return reply('limited', wait, 0, limited_by, narrow.rate, 0, whole_in)
 end
 for _, one in ipairs(budgets) do
   redis.call('HSET', one.key, tenant, string.format('%.0f', one.arrival + room * one.interval))
@@ -114,4 +122,4 @@ end
 if ARGV[4] ~= '' then
   redis.call('PEXPIRE', KEYS[3], 120000)
 end
-return reply('admitted', wait, room, limited_by, narrow.rate)
+return reply('admitted', wait, room, limited_by, narrow.rate, narrow.free - room, whole_in)

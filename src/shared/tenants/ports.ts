@@ -19,8 +19,26 @@ export type Charge =
   | { to: 'token'; subject: string; perMinute: number }
   | null
 
+/** The state of a budget of requests: that of the tenant, or of a job token. */
+export interface RequestRate {
+  of: 'tenant' | 'token'
+  perMinute: number
+  /** Requests that may follow at once. */
+  free: number
+  /** Until the burst is whole again. */
+  wholeInMs: number
+}
+
 export type Admission =
-  | { status: 'admitted'; tenant: string; scopes: Scope[]; limits: Limits; keep: OwnKeep }
+  | {
+      status: 'admitted'
+      tenant: string
+      scopes: Scope[]
+      limits: Limits
+      keep: OwnKeep
+      /** null: no request was counted. */
+      rate: RequestRate | null
+    }
   /** The key does not exist, or its secret is wrong. */
   | { status: 'unknown' }
   | { status: 'revoked' }
@@ -28,8 +46,7 @@ export type Admission =
   | { status: 'suspended' }
   /** Redis has lost the data of this deployment, so no credentials can be judged. */
   | { status: 'lost' }
-  /** `of`: the exhausted budget. */
-  | { status: 'limited'; waitMs: number; perMinute: number; of: 'tenant' | 'token' }
+  | { status: 'limited'; waitMs: number; rate: RequestRate }
 
 /** An undefined field stays unchanged. */
 export interface TenantChange {

@@ -34,6 +34,9 @@ const admitReply = z.tuple([
   z.number(),
   z.enum(['tenant', 'token']),
   z.coerce.number(),
+  z.string(),
+  z.number(),
+  z.number(),
 ])
 
 /** The field of each retention clock. */
@@ -69,6 +72,7 @@ const tenantSchema = z.object({
   stored_bytes: optional,
   stored_files: optional,
   mails_per_hour: optional,
+  batch_jobs: optional,
   mail_to_metadata: z.string().transform((text) => text === 'yes'),
   keep_payload: optional,
   keep_job: optional,
@@ -144,17 +148,27 @@ export function createRedisTenantStore(options: {
 
   async function admit(caller: Caller, charge: Charge): Promise<Admission> {
     const { result, place } = await admitted(JSON.stringify({ caller, charge }))
-    const [found, waitMs, tenant, scopes, perMinute, queued, clocks, room, of, narrow] = result
+    const [found, waitMs, tenant, scopes, perMinute, queued, clocks, room, of, narrow, batch, free, wholeIn] = result
     const status = found === 'admitted' && place >= room ? 'limited' : found
-    if (status === 'limited') return { status, waitMs, perMinute: narrow, of }
+    const rate = { of, perMinute: narrow, free, wholeInMs: wholeIn }
+    if (status === 'limited') return { status, waitMs, rate }
     if (status !== 'admitted') return { status }
+    const batchLimit = batch === '' ? defaults.batch_jobs : Number(batch)
     const limits = {
       requests_per_minute: Number(perMinute),
       queued_jobs: queued === '' ? defaults.queued_jobs : Number(queued),
+      ...(batchLimit === undefined ? {} : { batch_jobs: batchLimit }),
     }
     const [payload, job, files] = clocks.split(' ').map((text) => (text === '-' ? null : Number(text)))
     const keep = ownKeep({ payload: payload ?? null, job: job ?? null, files: files ?? null })
-    return { status, tenant, keep, scopes: caller.by === 'tenant' ? [...SCOPES] : scopesOf(scopes), limits }
+    return {
+      status,
+      tenant,
+      keep,
+      scopes: caller.by === 'tenant' ? [...SCOPES] : scopesOf(scopes),
+      limits,
+      rate: charge && rate,
+    }
   }
 
   const field = (tenant: string, name: string): string => `${tenant}.${name}`

@@ -26,6 +26,7 @@ const tenantView = (
     stored_bytes: limits.stored_bytes ?? null,
     stored_files: limits.stored_files ?? null,
     mails_per_hour: limits.mails_per_hour ?? null,
+    batch_jobs: limits.batch_jobs ?? null,
   },
   /** Counted for `stored_bytes` and `stored_files`. */
   stored,

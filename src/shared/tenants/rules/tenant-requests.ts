@@ -25,6 +25,7 @@ const limits = z
     stored_bytes: stored.optional(),
     stored_files: stored.optional(),
     mails_per_hour: limit.optional(),
+    batch_jobs: limit.optional(),
   })
   .meta({ id: 'OwnLimits', description: 'Limits of the tenant itself; null applies the default of the deployment.' })
 

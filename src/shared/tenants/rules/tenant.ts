@@ -22,15 +22,17 @@ export const LIMIT_NAMES = [
   'stored_bytes',
   'stored_files',
   'mails_per_hour',
+  'batch_jobs',
 ] as const
 
-/** Limits of a tenant: requests per minute, jobs that wait in the line; bytes and files of its uploads and outputs and mails per hour, where these are limited. */
+/** Limits of a tenant: requests per minute, jobs that wait in the line; bytes and files of its uploads and outputs, mails per hour and jobs of one batch, where these are limited. */
 export interface Limits {
   requests_per_minute: number
   queued_jobs: number
   stored_bytes?: number
   stored_files?: number
   mails_per_hour?: number
+  batch_jobs?: number
 }
 
 /** null, or not there: the deployment's default. */
@@ -77,6 +79,7 @@ export const effectiveLimits = (own: OwnLimits, defaults: Limits) => ({
   stored_bytes: own.stored_bytes ?? defaults.stored_bytes ?? null,
   stored_files: own.stored_files ?? defaults.stored_files ?? null,
   mails_per_hour: own.mails_per_hour ?? defaults.mails_per_hour ?? null,
+  batch_jobs: own.batch_jobs ?? defaults.batch_jobs ?? null,
 })
 
 /** When a key becomes invalid; null: never. */
