@@ -1,5 +1,5 @@
 import type { JobKeep } from './description/common.ts'
-import type { Job, JobCost, WaitingFor } from './description/jobs.ts'
+import type { Forecast, Job, JobCost, WaitingFor } from './description/jobs.ts'
 import type { ArtifactLinks } from '../shared/artifacts/rules/artifact-links.ts'
 import { S3_KEY } from '../shared/artifacts/artifact-store.ts'
 import type { ConditionName } from '../shared/conditions/rules/condition.ts'
@@ -148,7 +148,7 @@ export function createJobView({ links, lasting, keep, stopBound }: JobViewOption
     return { name: file.name, ...urls }
   }
 
-  return (job: JobRecord, waiting: Waiting, kind: LinkKind = 'hourly'): Job => {
+  return (job: JobRecord, waiting: Waiting, kind: LinkKind = 'hourly', forecast?: Forecast | null): Job => {
     const ends = endsOf(job, keep)
     const expires_at = endOf(ends?.files)
     const artifacts = job.artifacts.map((artifact) => {
@@ -177,6 +177,7 @@ export function createJobView({ links, lasting, keep, stopBound }: JobViewOption
       webhook: showWebhook(job.webhook),
       cost: costOf(job),
       waiting_for: waitingFor(waiting),
+      ...(forecast === undefined ? {} : { forecast }),
       keep: keepWords(keepOf(job, keep)),
       not_before: timeOrNull(job.not_before),
       created_at: time(job.created_at),

@@ -188,6 +188,11 @@ export interface Job {
   /** Micro-credits; null if the job has no price. */
   cost: JobCost | null
   waiting_for: WaitingFor | null
+  /**
+   * Only where one job is submitted, retried or read, not in lists and streams. null for a job that does not wait
+   * for its turn.
+   */
+  forecast?: Forecast | null
   keep: JobKeep
   /** Time before which the job does not start; null: none was submitted. */
   not_before: string | null
@@ -343,6 +348,29 @@ export type WaitingReason =
   | 'recovery'
   | 'redis'
   | 'worker'
+
+/** When a job that waits for its turn is expected to start, and how long it is expected to run. */
+export interface Forecast {
+  /**
+   * Number of jobs, of all tenants, that start before it as far as is known now. null while its start time has
+   * not come, or while earlier jobs of its batch come first.
+   */
+  position: number | null
+  /**
+   * Seconds until it starts: in half of the cases, and in nine of ten. Calculated from its position, the present
+   * rate of creates and limits of jobs in flight, and corrected by how such forecasts have come true lately.
+   * null: not known, for example during a pause without a known end.
+   */
+  starts_in: {
+    p50: number
+    p90: number
+  } | null
+  /** Seconds from its start to its end, as with earlier runs of the model; null: too few are known. */
+  run_time: {
+    p50: number
+    p90: number
+  } | null
+}
 
 /**
  * How long parts of a job are kept after its completion: a whole number with `s`, `m`, `h` or `d`. Always payload

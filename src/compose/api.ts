@@ -5,6 +5,7 @@ import { createAcceptJob } from '../api/accept-job.ts'
 import { createApp } from '../api/app.ts'
 import { createAuth } from '../api/auth.ts'
 import { createCors } from '../api/cors.ts'
+import { createForecasts } from '../api/forecasts.ts'
 import { createEventStreams } from '../api/event-streams.ts'
 import { createJobView } from '../api/job-view.ts'
 import { startAnswerers } from '../api/front/answerers.ts'
@@ -76,7 +77,7 @@ import { createRedisAnswering } from '../shared/jobs/indexes/redis-answering.ts'
 import { createMetrics } from '../shared/metrics/metrics.ts'
 import { watchCapacity } from '../shared/conditions/redis-capacity.ts'
 import { consumerConnection } from '../shared/redis/connection.ts'
-import { DEFAULT_ACCOUNT } from '../shared/jobs/rules/job.ts'
+import { DEFAULT_ACCOUNT, type JobRecord } from '../shared/jobs/rules/job.ts'
 import { createModelCatalogue } from '../shared/replicate/model-catalogue.ts'
 import { allowedAccounts } from '../shared/replicate/rules/account-choice.ts'
 import { createModelReads } from '../shared/replicate/model-reads.ts'
@@ -150,13 +151,10 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     stopBound: core.timings.stopBound,
     keep: config.keep,
   })
-  const show = createShowJob(view, {
-    store,
-    accountsFor: (job) => allowedAccounts(accountsOf(config), job),
-    conditions,
-    waits: core.waits,
-    manual: core.limits,
-  })
+  const accountsFor = (job: Pick<JobRecord, 'tenant' | 'preset'>): string[] => allowedAccounts(accountsOf(config), job)
+  const forecastOf = createForecasts({ store, hub, accountsFor, log })
+  const waitingOf = { store, accountsFor, conditions, waits: core.waits, manual: core.limits }
+  const show = createShowJob(view, waitingOf, forecastOf)
   const streams = createEventStreams({
     hub,
     store,

@@ -48,12 +48,38 @@ test('a job of one tenant begins soon beside the many of another, and one of a b
   expect(JOBS - before(late)).toBeGreaterThan(0)
 })
 
+test('a waiting job shows how many start before it, which falls as they do', async () => {
+  const crowd = await operator.newTenant()
+  const [key, loneKey] = [(await operator.newKey(crowd)).key, (await operator.newKey(await operator.newTenant())).key]
+  const forecastOf = async (id: string) => (await operator.ask<Job>(`/v1/jobs/${id}`, { key })).body.forecast
+  const pause = { scope: `tenant:${crowd}`, reason: 'maintenance' }
+  expect((await operator.ask('/v1/admin/pauses', { body: pause })).status).toBe(200)
+  const items = Array.from({ length: 8 }, (_, i) => flux(`waiting ${i}`))
+  const { body: batch } = await operator.ask<Batch>('/v1/batches', { key, body: { items } })
+  const jobsOf = async (): Promise<Job[]> =>
+    (await operator.ask<{ data: Job[] }>(`/v1/batches/${batch.id}/jobs`, { key })).body.data
+  const all = await jobsOf()
+  const last = all.at(-1)?.id ?? ''
+  await waitFor('all to be in line', async () => (await forecastOf(last))?.position === 7)
+  expect(await forecastOf(last)).toMatchObject({ starts_in: null })
+  expect(await forecastOf(all[2]?.id ?? '')).toMatchObject({ position: 2 })
+  expect(all[0]).not.toHaveProperty('forecast')
+  const { body: lone } = await operator.ask<Job>('/v1/jobs', { key: loneKey, body: flux('alone again') })
+  expect(lone.forecast).toMatchObject({ position: 0, starts_in: { p50: expect.any(Number), p90: expect.any(Number) } })
+  const resumed = await operator.ask(`/v1/admin/pauses?scope=${encodeURIComponent(pause.scope)}`, { method: 'DELETE' })
+  expect(resumed.status).toBe(204)
+  await waitFor('it to fall', async () => ((await forecastOf(last))?.position ?? 0) < 7)
+  await operator.finished(key, last)
+  expect(await forecastOf(last)).toBeNull()
+})
+
 test('a job with a start time waits for it, and says so', async () => {
   const key = (await operator.newKey(await operator.newTenant())).key
   const not_before = new Date(Date.now() + 2000).toISOString()
   const { status, body } = await operator.ask<Job>('/v1/jobs', { key, body: { ...flux('later'), not_before } })
   expect(status).toBe(202)
   expect(body).toMatchObject({ not_before, waiting_for: { reason: 'scheduled', until: not_before } })
+  expect(body.forecast).toMatchObject({ position: null, starts_in: { p50: expect.toSatisfy((s: number) => s <= 2) } })
   const job = await operator.finished(key, body.id)
   expect(submittedAt(job)).toBeGreaterThanOrEqual(Date.parse(not_before))
   const tooFar = new Date(Date.now() + 31 * 86_400_000).toISOString()

@@ -47,6 +47,32 @@ export const waitingFor = z
   .meta({ id: 'WaitingFor', description: 'Why a job waits.' })
 export type WaitingFor = z.output<typeof waitingFor>
 
+const range = z.object({ p50: z.number(), p90: z.number() })
+
+export const forecast = z
+  .object({
+    position: z
+      .int()
+      .min(0)
+      .nullable()
+      .describe(
+        'Number of jobs, of all tenants, that start before it as far as is known now. null while its start time has not come, or while earlier jobs of its batch come first.',
+      ),
+    starts_in: range
+      .nullable()
+      .describe(
+        'Seconds until it starts: in half of the cases, and in nine of ten. Calculated from its position, the present rate of creates and limits of jobs in flight, and corrected by how such forecasts have come true lately. null: not known, for example during a pause without a known end.',
+      ),
+    run_time: range
+      .nullable()
+      .describe('Seconds from its start to its end, as with earlier runs of the model; null: too few are known.'),
+  })
+  .meta({
+    id: 'Forecast',
+    description: 'When a job that waits for its turn is expected to start, and how long it is expected to run.',
+  })
+export type Forecast = z.output<typeof forecast>
+
 export const artifact = z
   .object({
     id: z.string(),
@@ -135,6 +161,12 @@ export const job = z
     webhook: shownWebhook.nullable().describe('null without one.'),
     cost: jobCost.nullable().describe('Micro-credits; null if the job has no price.'),
     waiting_for: waitingFor.nullable(),
+    forecast: forecast
+      .nullable()
+      .exactOptional()
+      .describe(
+        'Only where one job is submitted, retried or read, not in lists and streams. null for a job that does not wait for its turn.',
+      ),
     keep: jobKeep,
     not_before: timeOrNull.describe('Time before which the job does not start; null: none was submitted.'),
     history: z

@@ -13,6 +13,7 @@ import type { AcceptJob, RequestedJob } from '../accept-job.ts'
 import { inRequest, inRetry, isRefusal } from '../accepting.ts'
 import type { IdempotencyOf, IdempotencyScope } from '../idempotency.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
+import type { ForecastOf } from '../forecasts.ts'
 import type { JobView } from '../job-view.ts'
 import { linksFor, type LinkKind } from '../link-kind.ts'
 import { createOwnedJob, noSuch } from '../owned.ts'
@@ -62,12 +63,22 @@ const CHUNK = 100
 const isSearch = ({ labels: _indexed, ...others }: JobFilter): boolean =>
   Object.values(others).some((one) => one !== undefined)
 
-/** Representation of a job, with the reason why it waits. `isNew`: it was accepted a moment ago. */
-export type ShowJob = (job: JobRecord, links?: LinkKind, isNew?: boolean) => Promise<Job>
+/**
+ * Representation of a job, with the reason why it waits. `isAlone`: also with its forecast. `isNew`: it was accepted a moment
+ * ago.
+ */
+export type ShowJob = (
+  job: JobRecord,
+  links?: LinkKind,
+  how?: { isAlone: true; isNew?: boolean | undefined },
+) => Promise<Job>
 
-export function createShowJob(view: JobView, dependencies: WaitingDependencies): ShowJob {
-  const waiting = createWaiting(dependencies)
-  return async (job, links, isNew) => view(job, await waiting(job, isNew), links)
+export function createShowJob(view: JobView, dependencies: WaitingDependencies, forecastOf: ForecastOf): ShowJob {
+  const waitingOf = createWaiting(dependencies)
+  return async (job, links, how) => {
+    const waiting = await waitingOf(job, how?.isNew)
+    return view(job, waiting, links, how && (await forecastOf(job, waiting)))
+  }
 }
 
 /** Jobs: submit, read, list, wait, watch, cancel. */
@@ -122,7 +133,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
         ...(wait === null ? {} : { 'preference-applied': `wait=${wait}` }),
         ...(replayed ? { 'idempotent-replayed': 'true' } : {}),
       },
-      body: await show(now, undefined, now === job && !replayed),
+      body: await show(now, undefined, { isAlone: true, isNew: now === job && !replayed }),
     }
   }
 
@@ -187,7 +198,7 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     const { wait, include, links } = parseWith(getQuerySchema, queryObject(request.query))
     const kind = linksFor(request.principal, links)
     const job = await owned(request)
-    const body = await show(await store.whole(await afterWait(job, wait ?? null, request)), kind)
+    const body = await show(await store.whole(await afterWait(job, wait ?? null, request)), kind, { isAlone: true })
     return { status: 200, body: include === undefined ? body : { ...body, history: await historyOf(job.id) } }
   }
 

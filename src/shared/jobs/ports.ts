@@ -1,12 +1,13 @@
 import type { KeptFiles, Purge } from './rules/purge.ts'
 import type { DueMember } from './record/due-member.ts'
-import type { Carry, Cause, Effect, JobRecord, JobState, Status } from './rules/job.ts'
+import type { Carry, Cause, Effect, JobRecord, JobState, Priority, Status } from './rules/job.ts'
 import type { Rate } from '../limits/rules/budget.ts'
 import type { JobFilter } from './rules/job-filter.ts'
 import type { BatchStop, Commit, PauseReason } from './rules/decision.ts'
 import type { AcceptTerms } from './rules/acceptance.ts'
 import type { Answering, Claim } from './rules/answering.ts'
 import type { Place } from './rules/place.ts'
+import type { Range, Turn } from './rules/turn.ts'
 import type { Crowd } from './rules/sharing.ts'
 import type { HistoryLine } from './rules/history.ts'
 import type { JobNotice, TenantNotice } from '../notifications/rules/notice.ts'
@@ -339,6 +340,16 @@ export interface JobLine {
   wakeLanes(): Promise<number>
 }
 
+/** When the turn of a waiting job comes. */
+export interface Turns {
+  /** What is ahead of a job, which need not be in line. What is known of other tenants may be a second old. */
+  turnOf(place: Place): Promise<Turn>
+  /** Real waits as a multiple of their forecasts, of late; null when too few are known. */
+  forecastErrors(priority: Priority): Promise<Range | null>
+  /** Counts a wait as a multiple of its forecast. */
+  rememberError(priority: Priority, error: number): Promise<void>
+}
+
 /** When something is due. */
 export interface DueTimes {
   /** Makes a member due in `inMs`, if it is still in the index. */
@@ -429,6 +440,7 @@ export interface JobStore
     RecoveryGate,
     StorageHealth,
     JobLine,
+    Turns,
     DueIndex,
     LastSweep,
     Retention,

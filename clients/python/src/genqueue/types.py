@@ -323,6 +323,9 @@ class _Job(TypedDict):
 
 
 class Job(_Job, total=False):
+    #: Only where one job is submitted, retried or read, not in lists and streams. null for a job that does not
+    #: wait for its turn.
+    forecast: Forecast | None
     #: Only with `?include=history`: the newest 100 entries, oldest first.
     history: list[HistoryEntry]
 
@@ -394,6 +397,36 @@ class WaitingFor(TypedDict):
     #: Time at which the wait ends in any case: the end of a pause, the bound of a stop, or the time at which a
     #: failing copy is given up. null: not known.
     until: Time | None
+
+
+class ForecastStartsIn(TypedDict):
+    """Seconds until it starts: in half of the cases, and in nine of ten. Calculated from its position, the
+    present rate of creates and limits of jobs in flight, and corrected by how such forecasts have come true
+    lately. null: not known, for example during a pause without a known end."""
+
+    p50: float
+    p90: float
+
+
+class ForecastRunTime(TypedDict):
+    """Seconds from its start to its end, as with earlier runs of the model; null: too few are known."""
+
+    p50: float
+    p90: float
+
+
+class Forecast(TypedDict):
+    """When a job that waits for its turn is expected to start, and how long it is expected to run."""
+
+    #: Number of jobs, of all tenants, that start before it as far as is known now. null while its start time has
+    #: not come, or while earlier jobs of its batch come first.
+    position: int | None
+    #: Seconds until it starts: in half of the cases, and in nine of ten. Calculated from its position, the
+    #: present rate of creates and limits of jobs in flight, and corrected by how such forecasts have come true
+    #: lately. null: not known, for example during a pause without a known end.
+    starts_in: ForecastStartsIn | None
+    #: Seconds from its start to its end, as with earlier runs of the model; null: too few are known.
+    run_time: ForecastRunTime | None
 
 
 class JobKeep(TypedDict):

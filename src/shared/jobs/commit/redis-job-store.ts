@@ -26,6 +26,7 @@ import { createRedisJobLine } from '../indexes/redis-job-line.ts'
 import { createRedisJobLists } from '../indexes/redis-job-lists.ts'
 import { createRedisPredictionIndex } from '../indexes/redis-prediction-index.ts'
 import { createRedisRunTimes } from '../indexes/redis-run-times.ts'
+import { createRedisTurns } from '../indexes/redis-turns.ts'
 import { crowdsOf } from '../rules/sharing.ts'
 import { keptFilesSchema } from '../rules/purge.ts'
 import type { Timings } from '../rules/timings.ts'
@@ -145,6 +146,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     ...createRedisPredictionIndex(shared),
     ...createRedisDueIndex(shared),
     ...createRedisJobLine(shared),
+    ...createRedisTurns(shared),
     ...createRedisRunTimes(shared),
     ...createRedisCreationBreaker(shared),
     load,

@@ -35,15 +35,6 @@ local function next_class()
   return (waiting.i > 0 and 'i') or (waiting.b > 0 and 'b') or nil
 end
 
-local function cost_of(text, lane)
-  local cost = tonumber(text)
-  if not cost then
-    local target = string.match(lane, '%a+:([^|]+)$')
-    cost = tonumber(redis.call('HGET', at.costs, target) or '1')
-  end
-  return math.max(cost, LEAST_COST)
-end
-
 -- Leases the job, and returns the next tag of its tenant. A job that was charged before has its old place, and costs nothing more.
 local function charge(class, tenant, lane, job, start, cost, weight)
   local mine = 'f ' .. class .. ' ' .. tenant
@@ -55,7 +46,7 @@ local function charge(class, tenant, lane, job, start, cost, weight)
   if place then
     return math.max(finish, time[class])
   end
-  finish = math.max(start, finish) + cost_of(cost, lane) / (tonumber(weight or '') or 1)
+  finish = math.max(start, finish) + cost_of(at, cost, lane) / (tonumber(weight or '') or 1)
   changed[mine] = exact(finish)
   return finish
 end

@@ -42,6 +42,21 @@ local function give_turn(at, class, tenant)
   redis.call('ZADD', at[class], 'NX', exact(math.max(tonumber(tags[1] or '0'), tonumber(tags[2] or '0'))), tenant)
 end
 
+-- What a job costs its tenant. `text`: `-` for the typical run time of the target of its lane.
+local function cost_of(at, text, lane)
+  local cost = tonumber(text)
+  if not cost then
+    local target = string.match(lane, '%a+:([^|]+)$')
+    cost = tonumber(target and redis.call('HGET', at.costs, target) or '1')
+  end
+  return math.max(cost, LEAST_COST)
+end
+
+-- By how much a job moves the tag of its tenant.
+local function step_of(at, tenant, cost, lane)
+  return cost_of(at, cost, lane) / (tonumber(redis.call('HGET', at.limits, 'weight tenant:' .. tenant) or '') or 1)
+end
+
 -- `<ready> <job>` of a member of the line that begins with `flow`.
 local function head_of(member, flow)
   return string.match(string.sub(member, #flow + 2), '^%d+ %S+')

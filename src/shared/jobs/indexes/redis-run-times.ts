@@ -3,10 +3,11 @@ import { z } from 'zod'
 import { loadScript } from '../../redis/script.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import type { RunTimes } from '../ports.ts'
+import { REMEMBER_RUN } from './line-keys.ts'
 import { MAX_RUNS, runTimeBucket, runTimeQuantile } from '../rules/run-times.ts'
 
 const countsReply = z.array(z.string())
-const rememberRun = loadScript(new URL('remember-run.lua', import.meta.url))
+const rememberRun = loadScript(REMEMBER_RUN)
 
 /** Delay until the runs of a process are written together, ms. */
 const RUNS_WITHIN_MS = 250

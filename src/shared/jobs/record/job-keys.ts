@@ -74,6 +74,8 @@ export function createJobKeys(prefix: string) {
     bucket: `${tag}:bucket`,
     /** hash: durations of a model's runs, number of runs by bucket */
     runTimes: (model: string) => `${tag}:runtimes:${model}`,
+    /** hash: how real waits compare with forecasts, number of jobs by bucket of thousandths (rules/turn.ts) */
+    forecasts: (priority: Priority) => `${tag}:forecasts:${priority}`,
     /** set: `<job>:<n>` of each attempt with an open prediction */
     open: (account: string) => `${tag}:account:${account}:open`,
     /** hash: create budget and pause */

@@ -6,6 +6,8 @@ import type { Priority } from '../rules/job.ts'
 const LETTERS = { interactive: 'i', batch: 'b' } as const satisfies Record<Priority, string>
 const DIGITS = 13
 
+export const classLetter = (priority: Priority): string => LETTERS[priority]
+
 /** `<class> <tenant> <lane> <ready> <job> <cost>`, without blanks inside; cost `-`: that of the target. */
 export const lineMember = ({ job, tenant, priority, lane, ready, cost }: Place): string =>
   [LETTERS[priority], tenant, lane, String(ready).padStart(DIGITS, '0'), job, cost === null ? '-' : String(cost)].join(
