@@ -8,6 +8,7 @@ import { createJobKeys, type JobKeys } from '../../src/shared/jobs/record/job-ke
 import type { JobStore } from '../../src/shared/jobs/ports.ts'
 import { createRedisJobStore } from '../../src/shared/jobs/commit/redis-job-store.ts'
 import { createCommitRunner } from '../../src/shared/jobs/commit/redis-commits.ts'
+import type { AccountRates } from '../../src/shared/limits/rules/budget.ts'
 import type { StoredQuota } from '../../src/shared/limits/rules/stored.ts'
 import { createGeneration, type Generation } from '../../src/shared/redis/generation.ts'
 import { DEFAULT_TIMINGS, type Timings } from '../../src/shared/jobs/rules/timings.ts'
@@ -32,16 +33,16 @@ export async function jobScene(
   changes: Partial<Timings> = {},
   /** Default limits of what a tenant may store. */
   stored: StoredQuota['defaults'] = {},
+  accounts: AccountRates = { default: { perMinute: 60_000, burst: 1000 } },
 ): Promise<JobScene> {
   const redis = new Redis(testRedisUrl())
   afterAll(() => redis.disconnect())
   const keys = createJobKeys(freshPrefix())
   const timings = { ...DEFAULT_TIMINGS, ...changes }
-  const creates = { perMinute: 60_000, burst: 1000 }
   const generation = createGeneration(redis, keys.generation, { gap: null })
   const commits = createCommitRunner(redis, timings, generation)
   const quota = { tenants: `${keys.tag}:tenants`, defaults: stored }
-  const store = createRedisJobStore({ redis, keys, timings, accounts: { default: creates }, commits, quota })
+  const store = createRedisJobStore({ redis, keys, timings, accounts, commits, quota })
   await openGate(generation, store)
   return {
     redis,
@@ -55,9 +56,9 @@ export async function jobScene(
       return id
     },
     async happen(id, event, cause = 'webhook') {
-      const { now, paused, state } = await store.load(id)
+      const { now, paused, clocks, state } = await store.load(id)
       if (!state) throw new Error(`there is no job ${id}`)
-      const decision = transition(state, event, context(now, { paused, cause, timings }))
+      const decision = transition(state, event, context(now, { paused, clocks, cause, timings }))
       if (decision.kind === 'ignored') throw new Error(`${event.type} was ignored: ${decision.reason}`)
       const result = await store.commit(state, decision, cause, randomUUID())
       if (result.status !== 'applied') throw new Error(`${event.type}: ${result.status}`)

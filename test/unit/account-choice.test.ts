@@ -1,5 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { transition } from '../../src/shared/jobs/rules/transitions.ts'
+import { attemptRecord, context, jobRecord, NOW } from './support/job-states.ts'
 import { allowedAccounts, createTurns, type AccountTerms } from '../../src/shared/replicate/rules/account-choice.ts'
 
 const terms = (name: string, changes: Partial<AccountTerms> = {}): AccountTerms => ({
@@ -58,5 +60,30 @@ describe('the turns of accounts', () => {
     expect([turn(states), turn(states)]).toEqual(['free', 'free'])
     expect(turn(states.slice(0, 2))).toBe('full')
     expect(turn(states.slice(0, 1))).toBeNull()
+  })
+})
+
+describe('a job that waits', () => {
+  const intend = (attempts: ReturnType<typeof attemptRecord>[]) =>
+    transition(
+      { job: jobRecord('queued', { attempt: attempts.length, start_paused: 100 }), attempts, effects: [] },
+      { type: 'intend', claim: 'c', account: 'second' },
+      context(NOW, { paused: 400, clocks: { default: 400, second: 50 } }),
+    )
+
+  test('moves to another account while nothing of it can be running, with what its pauses have counted so far', () => {
+    const closed = attemptRecord({ state: 'closed', outcome: 'rate_limited' })
+    for (const attempts of [[], [closed]])
+      expect(intend(attempts)).toMatchObject({
+        kind: 'commit',
+        // 300 ms of pauses count, by each of the clocks.
+        job: { account: 'second', start_paused: -250 },
+        attempt: { changes: { account: 'second' } },
+      })
+  })
+
+  test('stays where an attempt may have made a prediction, also after that was given up', () => {
+    for (const state of ['unknown', 'open'] as const)
+      expect(intend([attemptRecord({ state, outcome: 'undecided' })])).toMatchObject({ kind: 'ignored' })
   })
 })

@@ -52,8 +52,12 @@ const VISIBLE = [
 const CANCEL_AFTER = 1200
 const PLATFORM = 'Prediction interrupted (code: PA)'
 
+/** A job may use both. */
+const ACCOUNTS = ['default', 'second'] as const
+
 interface Permit {
   attempt: number
+  account: string
   claim: string
   at: number
   /** What upstream made of its POST; null while it was not sent. */
@@ -70,7 +74,7 @@ class World {
   readonly due = new Map<string, number>()
   readonly permits: Permit[] = []
   /** Everything that upstream ever reported, oldest first; the newest of an id is its state. */
-  readonly reports: { attempt: number; prediction: Prediction }[] = []
+  readonly reports: { attempt: number; prediction: Prediction; account: string }[] = []
   /** Whether the news that arrived of a prediction said that it has ended. */
   readonly heard = new Map<string, boolean>()
   readonly cancelsTaken = new Set<string>()
@@ -110,7 +114,11 @@ class World {
   }
 
   apply(event: JobEvent): Commit | null {
-    const decision = transition(this.state, event, context(this.now, { paused: this.paused }))
+    const decision = transition(
+      this.state,
+      event,
+      context(this.now, { paused: this.paused, clocks: { default: this.paused, second: this.paused } }),
+    )
     if (event.type === 'observed' && attemptOf(this.state, event.attempt)) {
       const { id, status } = event.prediction
       this.heard.set(id, isTerminal(status) || (this.heard.get(id) ?? false))
@@ -128,11 +136,11 @@ class World {
     return decision
   }
 
-  report(attempt: number, prediction: Prediction): void {
-    this.reports.push({ attempt, prediction })
+  report({ attempt, account }: { attempt: number; account: string }, prediction: Prediction): void {
+    this.reports.push({ attempt, prediction, account })
   }
 
-  newest(id: string): { attempt: number; prediction: Prediction } | undefined {
+  newest(id: string): { attempt: number; prediction: Prediction; account: string } | undefined {
     return this.reports.findLast(({ prediction }) => prediction.id === id)
   }
 
@@ -144,17 +152,17 @@ class World {
     return `p${++this.made}`
   }
 
-  intend(): void {
+  intend(account: string = this.state.job.account): void {
     const claim = `claim-${this.permits.length + 1}`
-    const commit = this.apply({ type: 'intend', claim })
+    const commit = this.apply({ type: 'intend', claim, account })
     if (commit?.attempt)
-      this.permits.push({ attempt: commit.attempt.n, claim, at: this.now, posted: null, withdrawn: false })
+      this.permits.push({ attempt: commit.attempt.n, account, claim, at: this.now, posted: null, withdrawn: false })
   }
 
   post(permit: Permit): void {
     if (permit.posted !== null || permit.withdrawn || this.now > permit.at + ARRIVES_WITHIN) return
     permit.posted = this.newId()
-    this.report(permit.attempt, prediction('starting', { id: permit.posted, created_at: this.now, started_at: null }))
+    this.report(permit, prediction('starting', { id: permit.posted, created_at: this.now, started_at: null }))
   }
 
   /** The next thing that upstream does with a prediction. */
@@ -163,7 +171,7 @@ class World {
     if (!newest || isTerminal(newest.prediction.status)) return
     const started_at = status === 'aborted' ? null : (newest.prediction.started_at ?? this.now)
     const files = id.length % 2 === 0
-    this.report(newest.attempt, {
+    this.report(newest, {
       ...newest.prediction,
       status,
       started_at,
@@ -182,10 +190,11 @@ class World {
     }
   }
 
-  /** One complete listing: shows every prediction of the attempt that was made by then. */
+  /** One complete listing of the attempt's account: shows every prediction of it that was made by then. */
   list(attempt: number): void {
+    const account = attemptOf(this.state, attempt)?.account
     const found = this.ids().flatMap((id) => this.newest(id) ?? [])
-    const mine = found.filter((report) => report.attempt === attempt)
+    const mine = found.filter((report) => report.attempt === attempt && report.account === account)
     for (const report of mine) this.apply({ type: 'observed', ...report })
     if (mine.length === 0) this.apply({ type: 'not_listed', attempt, began: this.now })
   }
@@ -208,7 +217,7 @@ const withPermit =
   }
 
 const STEPS: Record<string, Step> = {
-  intend: (world) => world.intend(),
+  intend: (world, _pick, number) => world.intend(ACCOUNTS[number % ACCOUNTS.length]),
   post: withPermit((world, permit) => world.post(permit)),
   answer: withPermit((world, permit) => {
     const first = world.reports.find(({ prediction }) => prediction.id === permit.posted)
@@ -299,7 +308,7 @@ const STEPS: Record<string, Step> = {
   twin: withPermit((world, permit) => {
     if (permit.posted === null && !permit.withdrawn) return
     world.twins = true
-    world.report(permit.attempt, prediction('starting', { id: world.newId(), created_at: world.now, started_at: null }))
+    world.report(permit, prediction('starting', { id: world.newId(), created_at: world.now, started_at: null }))
   }),
   cancel: (world) => world.apply({ type: 'cancel' }),
   cancel_output: (world) => {
@@ -413,6 +422,24 @@ describe('any events in any order', () => {
       const { rev: _now, updated_at: _changed, ...job } = state.job
       const { rev: _then, updated_at: _before, ...same } = before.job
       expect(job).toEqual(same)
+    })
+  })
+
+  test('a job moves to another account only while all of its attempts are closed, and is looked for where it is', () => {
+    property((world, before) => {
+      const { state } = world
+      const whereIs = (id: string): string | undefined => world.newest(id)?.account
+      if (state.job.account !== before.job.account)
+        for (const attempt of before.attempts) expect(attempt.state).toBe('closed')
+      for (const { n, state: now, account, prediction_id } of state.attempts) {
+        if (now !== 'closed' && n === state.job.attempt) expect(account).toBe(state.job.account)
+        if (prediction_id !== null) expect(whereIs(prediction_id)).toBe(account)
+      }
+      for (const effect of state.effects)
+        if (effect.kind === 'cancel') {
+          const account = effect.account ?? attemptOf(state, effect.attempt)?.account
+          expect(whereIs(effect.prediction_id)).toBe(account)
+        }
     })
   })
 
