@@ -34,7 +34,7 @@ export type AcceptJob = (
 export interface AcceptJobDependencies {
   lifecycle: Pick<Lifecycle, 'accept' | 'known' | 'newJobId'>
   mayRunUnpriced: MayRunUnpriced
-  inputs: Pick<Inputs, 'attach' | 'release'>
+  inputs: Pick<Inputs, 'attach' | 'release' | 'estimate'>
   idempotencyOf: IdempotencyOf
   account: string
   warnings: Pick<Warnings, 'creditsExhausted'>
@@ -62,7 +62,8 @@ export function createAcceptJob(dependencies: AcceptJobDependencies): AcceptJob 
     const id = answering?.job ?? lifecycle.newJobId()
     const [input = {}] = await inputs.attach(tenant, [{ id, input: job.input }], files)
     bodyDone?.()
-    const accepted = lifecycle.accept({ ...job, input, tenant, account, key_id: keyId }, id, idempotency, {
+    const estimate = await inputs.estimate(job.price, input)
+    const accepted = lifecycle.accept({ ...job, input, estimate, tenant, account, key_id: keyId }, id, idempotency, {
       queuedJobs: limits.queued_jobs,
       answering,
     })

@@ -847,12 +847,24 @@ export interface PriceRule {
           /** From 0 to 1000000000. */
           default: number
         }
+      | {
+          /** The field of the input that names a file (MP4 or WAV): the quantity is its duration in seconds. */
+          duration_of: string
+          /** For a file whose duration is not known, such as one behind a link. From 0 to 1000000000. */
+          default: number
+        }
     outputs?:
       | number
       | {
           /** The field of the input that contains the quantity. */
           input: string
           /** From 0 to 1000000000. */
+          default: number
+        }
+      | {
+          /** The field of the input that names a file (MP4 or WAV): the quantity is its duration in seconds. */
+          duration_of: string
+          /** For a file whose duration is not known, such as one behind a link. From 0 to 1000000000. */
           default: number
         }
     input_tokens?:
@@ -863,6 +875,12 @@ export interface PriceRule {
           /** From 0 to 1000000000. */
           default: number
         }
+      | {
+          /** The field of the input that names a file (MP4 or WAV): the quantity is its duration in seconds. */
+          duration_of: string
+          /** For a file whose duration is not known, such as one behind a link. From 0 to 1000000000. */
+          default: number
+        }
     output_tokens?:
       | number
       | {
@@ -871,12 +889,24 @@ export interface PriceRule {
           /** From 0 to 1000000000. */
           default: number
         }
+      | {
+          /** The field of the input that names a file (MP4 or WAV): the quantity is its duration in seconds. */
+          duration_of: string
+          /** For a file whose duration is not known, such as one behind a link. From 0 to 1000000000. */
+          default: number
+        }
     video_seconds?:
       | number
       | {
           /** The field of the input that contains the quantity. */
           input: string
           /** From 0 to 1000000000. */
+          default: number
+        }
+      | {
+          /** The field of the input that names a file (MP4 or WAV): the quantity is its duration in seconds. */
+          duration_of: string
+          /** For a file whose duration is not known, such as one behind a link. From 0 to 1000000000. */
           default: number
         }
   }

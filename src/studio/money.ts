@@ -36,7 +36,7 @@ export function estimateOf(rule: PriceRule, input: JsonObject): number {
     .filter(isPart)
     .map((part) => {
       const expected = rule.expect[PARTS[part]] ?? 0
-      const given = typeof expected === 'number' ? expected : input[expected.input]
+      const given = typeof expected === 'number' ? expected : 'input' in expected ? input[expected.input] : undefined
       const quantity = typeof given === 'number' ? given : typeof expected === 'number' ? expected : expected.default
       return (rule[part] ?? 0) * quantity
     })

@@ -19,7 +19,7 @@ import { waitFor } from '../support/wait-for.ts'
 
 const FASTER = 25
 const POLL_EACH_MS = 5000 / FASTER
-const HELD = 200_000
+const HELD = 60_000
 const GRANTED = 1_000_000
 /** The shortest timeout that a job may have, s, in place of 10 minutes. */
 const TIMEOUT = 5
@@ -172,8 +172,8 @@ describe('a video', () => {
     const job = await client.submit({ preset: 'lip-sync', input: { ...request('A song').input, audio } })
     const done = await pollAsThePageDid(job.id)
     await expectFilm(done)
-    // Twenty seconds cost more than was held; the account had it.
-    expect(done.cost).toMatchObject({ estimate: HELD, captured: 400_000, uncollected: 0 })
+    // The length of the recording is held for.
+    expect(done.cost).toMatchObject({ estimate: 400_000, captured: 400_000, uncollected: 0 })
   })
 })
 

@@ -178,7 +178,7 @@ describe('lip sync', () => {
     const { ask } = await start('lip-sync')
     const body = { imageUrl: await picture(), audioUrl: sound() }
     const [accepted, order] = await ask('POST', '/videos', body)
-    expect([accepted, order['credits']]).toEqual([202, { held: 200_000, captured: null }])
+    expect([accepted, order['credits']]).toEqual([202, { held: 19_860, captured: null }])
     const { url, token } = order['watch'] as { url: string; token: string }
     const watcher: Client = createClient({ baseUrl: url, key: token })
     const seen: (number | null)[] = []

@@ -11,7 +11,7 @@ import { verifyBudgets } from '../../src/shared/credits/verify-budgets.ts'
 import { createRedisCreditStore } from '../../src/shared/credits/redis-credit-store.ts'
 import { createRedisLedgerSource } from '../../src/shared/credits/redis-ledger-source.ts'
 import { verifyLedger } from '../../src/shared/credits/verify-ledger.ts'
-import { priceRuleSchema } from '../../src/shared/credits/rules/price.ts'
+import { estimatePrice, priceRuleSchema } from '../../src/shared/credits/rules/price.ts'
 import type { Inputs } from '../../src/shared/inputs/inputs.ts'
 import { createJobKeys } from '../../src/shared/jobs/record/job-keys.ts'
 import type { CommitRunner } from '../../src/shared/jobs/commit/commit-script.ts'
@@ -32,7 +32,8 @@ import { SILENT_DOORBELLS } from './silent-doorbells.ts'
 /** Jobs that cost something, by the real scripts in a real Redis, without anything around them. */
 
 /** Their inputs name no files. */
-const NO_FILES: Pick<Inputs, 'attach' | 'release'> = {
+const NO_FILES: Pick<Inputs, 'attach' | 'release' | 'estimate'> = {
+  estimate: (price, input) => Promise.resolve(price === null ? 0 : estimatePrice(price, input)),
   attach: (_tenant, applicants) => Promise.resolve(applicants.map(({ input }) => input)),
   release: () => Promise.resolve(),
 }

@@ -4,6 +4,7 @@ import { countOutputs } from '../../src/shared/credits/rules/count-outputs.ts'
 import {
   actualPrice,
   estimatePrice,
+  measuredFields,
   MAX_PRICE,
   priceRuleSchema,
   type PriceRule,
@@ -59,6 +60,15 @@ describe('an estimate', () => {
     [{ num_outputs: null }, 3000],
   ])('of %j takes the quantity from the input: %i', (input, amount) => {
     expect(estimatePrice(pictures, input)).toBe(amount)
+  })
+
+  test('takes the duration of a file where it is known', () => {
+    const video = rule({ per_video_second: 100, expect: { video_seconds: { duration_of: 'audio', default: 10 } } })
+    expect(measuredFields(video)).toEqual(['audio'])
+    expect(measuredFields(pictures)).toEqual([])
+    expect(estimatePrice(video, { audio: 'x' }, new Map([['audio', 2.5]]))).toBe(250)
+    expect(estimatePrice(video, { audio: 'x' }, new Map([['image', 2.5]]))).toBe(1000)
+    expect(estimatePrice(video, { audio: 3 })).toBe(1000)
   })
 
   test('adds all parts and rounds up once', () => {

@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises'
 import type Sharp from 'sharp'
 import { createSemaphore } from '../values/concurrency.ts'
 import type { Logger } from '../process/logger.ts'
-import { readMp4Facts, readWavFacts, type ContainerFacts } from './container-facts.ts'
+import { readMp4Facts, readWavFacts, type ContainerFacts, type ReadBytes } from './container-facts.ts'
 
 /** Detected properties of a file other than its type. */
 export interface FileFacts extends ContainerFacts {
@@ -50,6 +50,12 @@ export function createMeasureFile(log: Logger): MeasureFile {
       return NOTHING
     }
   }
+}
+
+/** Duration of a file in a container whose header is read without decoding, s; null: another type, or an implausible value. */
+export async function readDuration(mediaType: string, bytes: number, read: ReadBytes): Promise<number | null> {
+  const look = MP4.test(mediaType) ? readMp4Facts : WAV.test(mediaType) ? readWavFacts : null
+  return look === null ? null : sane({ ...(await look(read, bytes)), thumbnail: null }).duration
 }
 
 async function measurePicture(path: string): Promise<FileFacts> {

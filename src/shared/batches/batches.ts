@@ -41,7 +41,7 @@ export function createBatches({
   jobs: JobReader & Pick<JobFinder, 'idempotent'> & DueTimes
   lifecycle: Lifecycle
   doorbells: Doorbells
-  inputs: Pick<Inputs, 'attach' | 'release'>
+  inputs: Pick<Inputs, 'attach' | 'release' | 'estimate'>
   timings: Timings
   log: Logger
 }) {
@@ -82,12 +82,20 @@ export function createBatches({
     ): Promise<BatchAcceptResult> {
       const applicants = items.map(({ input }) => ({ id: lifecycle.newJobId(), input }))
       const attached = await inputs.attach(request.tenant, applicants, files)
+      const estimates = await mapLimited(items, AT_ONCE, ({ price }, position) =>
+        inputs.estimate(price, attached[position] ?? {}),
+      )
       const records = items.map((item, position) =>
-        newRecord({ ...item, input: attached[position] ?? {} }, applicants[position]?.id ?? '', null, {
-          batch: id,
-          position,
-          in_sequence: request.in_sequence,
-        }),
+        newRecord(
+          { ...item, input: attached[position] ?? {}, estimate: estimates[position] ?? 0 },
+          applicants[position]?.id ?? '',
+          null,
+          {
+            batch: id,
+            position,
+            in_sequence: request.in_sequence,
+          },
+        ),
       )
       const batch = newBatch(request, id, records, idempotency?.entry ?? null)
       const result = await store.accept(batch, records, idempotency, limits)

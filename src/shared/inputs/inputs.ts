@@ -17,7 +17,9 @@ import { inChunks, peek } from './bytes.ts'
 import { inlineName, isDataUri, readDataUri } from './rules/data-uri.ts'
 import { HEAD_BYTES, isAllowedType, mediaTypeOf, refusedType } from './media-type.ts'
 import type { UploadPage, UploadStore } from './ports.ts'
-import { filesOf, hasText, isReference, mapInput, uploadPath } from './rules/reference.ts'
+import { estimatePrice, measuredFields, type PriceRule } from '../credits/rules/price.ts'
+import { createDurations } from './durations.ts'
+import { filesOf, hasText, isReference, mapInput, referenceOf, uploadPath } from './rules/reference.ts'
 import { uploadFolder, type UploadAbout, type UploadRecord } from './rules/upload.ts'
 
 /** Limits of input files. */
@@ -92,6 +94,7 @@ export interface InputsDependencies {
 /** Input files: stores them, assigns them to jobs, and removes them when no job uses them. */
 export function createInputs({ uploads, artifacts, jobs, limits, reserve, timings, log }: InputsDependencies) {
   const nextUlid = monotonicFactory()
+  const durations = createDurations(artifacts, log)
   /** Time from a job's id to its record; without one by then, the job was not accepted, ms. */
   const hold = 2 * timings.draftLife
 
@@ -168,6 +171,19 @@ export function createInputs({ uploads, artifacts, jobs, limits, reserve, timing
     const users = new Map<string, string[]>()
     for (const { id, input } of applicants) for (const file of filesOf(input).keys()) append(users, file, id)
     return users
+  }
+
+  /** Durations of the files that fields of an input name, s; those that are not known are left out. */
+  async function secondsOf(input: JsonObject, fields: readonly string[]): Promise<Map<string, number>> {
+    const found = new Map<string, number>()
+    for (const field of fields) {
+      const text = input[field]
+      const id = typeof text === 'string' ? referenceOf(text) : null
+      const record = id === null ? null : await uploads.read(id)
+      const seconds = record?.state === 'ready' ? await durations.of(record) : null
+      if (seconds !== null) found.set(field, seconds)
+    }
+    return found
   }
 
   async function release(applicants: readonly Applicant[]): Promise<void> {
@@ -267,6 +283,14 @@ export function createInputs({ uploads, artifacts, jobs, limits, reserve, timing
     },
 
     release,
+
+    /**
+     * Amount to hold for a job with this input, which was attached; micro-credits. Files of ours are measured where the price depends
+     * on their duration.
+     */
+    async estimate(price: PriceRule | null, input: JsonObject): Promise<number> {
+      return price === null ? 0 : estimatePrice(price, input, await secondsOf(input, measuredFields(price)))
+    },
 
     /** Removes the files of a removed input, unless other jobs use them or their own retention lasts. */
     async removeInputs({ id, input }: Pick<JobRecord, 'id' | 'input'>): Promise<void> {

@@ -767,9 +767,23 @@ class PriceRuleExpectPredictSeconds(TypedDict):
     default: float
 
 
+class PriceRuleExpectPredictSeconds(TypedDict):
+    #: The field of the input that names a file (MP4 or WAV): the quantity is its duration in seconds.
+    duration_of: str
+    #: For a file whose duration is not known, such as one behind a link.
+    default: float
+
+
 class PriceRuleExpectOutputs(TypedDict):
     #: The field of the input that contains the quantity.
     input: str
+    default: float
+
+
+class PriceRuleExpectOutputs(TypedDict):
+    #: The field of the input that names a file (MP4 or WAV): the quantity is its duration in seconds.
+    duration_of: str
+    #: For a file whose duration is not known, such as one behind a link.
     default: float
 
 
@@ -779,15 +793,36 @@ class PriceRuleExpectInputTokens(TypedDict):
     default: float
 
 
+class PriceRuleExpectInputTokens(TypedDict):
+    #: The field of the input that names a file (MP4 or WAV): the quantity is its duration in seconds.
+    duration_of: str
+    #: For a file whose duration is not known, such as one behind a link.
+    default: float
+
+
 class PriceRuleExpectOutputTokens(TypedDict):
     #: The field of the input that contains the quantity.
     input: str
     default: float
 
 
+class PriceRuleExpectOutputTokens(TypedDict):
+    #: The field of the input that names a file (MP4 or WAV): the quantity is its duration in seconds.
+    duration_of: str
+    #: For a file whose duration is not known, such as one behind a link.
+    default: float
+
+
 class PriceRuleExpectVideoSeconds(TypedDict):
     #: The field of the input that contains the quantity.
     input: str
+    default: float
+
+
+class PriceRuleExpectVideoSeconds(TypedDict):
+    #: The field of the input that names a file (MP4 or WAV): the quantity is its duration in seconds.
+    duration_of: str
+    #: For a file whose duration is not known, such as one behind a link.
     default: float
 
 

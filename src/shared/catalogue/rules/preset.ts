@@ -189,8 +189,9 @@ export function unfitNames(preset: Preset, schema: JsonObject): FieldError[] {
         detail: `The model requires ${name}, but neither the preset nor a job can set it.`,
       })
   for (const [quantity, expected] of Object.entries(preset.price?.expect ?? {}))
-    if (typeof expected === 'object' && !Object.hasOwn(properties, expected.input))
-      wrong.push(unknown(`/price/expect${pointerSegment(quantity)}/input`))
+    for (const [name, field] of typeof expected === 'object' ? Object.entries(expected) : [])
+      if (name !== 'default' && !Object.hasOwn(properties, String(field)))
+        wrong.push(unknown(`/price/expect${pointerSegment(quantity)}/${name}`))
   return wrong
 }
 

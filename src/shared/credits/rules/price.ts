@@ -14,12 +14,23 @@ const NANO = 1_000_000_000n
 const price = z.number().int().min(0).max(MAX_PRICE).exactOptional()
 const quantity = z.number().min(0).max(MAX_QUANTITY)
 
-/** A number, or the input field that contains it and the default for an input without that field. */
+/**
+ * A number, or the input field that contains it and the default for an input without that field; or the duration of the file that
+ * an input field names.
+ */
 const expectedQuantity = z.union([
   quantity,
   z.strictObject({
     input: z.string().min(1).max(100).describe('The field of the input that contains the quantity.'),
     default: quantity,
+  }),
+  z.strictObject({
+    duration_of: z
+      .string()
+      .min(1)
+      .max(100)
+      .describe('The field of the input that names a file (MP4 or WAV): the quantity is its duration in seconds.'),
+    default: quantity.describe('For a file whose duration is not known, such as one behind a link.'),
   }),
 ])
 
@@ -102,14 +113,26 @@ function cost(unit: number, amount: Json | undefined): bigint | null {
 const total = (perRun: number | undefined, parts: bigint[]): number =>
   Number(parts.reduce((sum, part) => sum + part, BigInt(perRun ?? 0) * NANO + NANO - 1n) / NANO)
 
+/** The input fields whose files have to be measured for the estimate. */
+export const measuredFields = (rule: PriceRule): string[] =>
+  partsOf(rule).flatMap(([, expected]) => {
+    const quantity = rule.expect[expected]
+    return typeof quantity === 'object' && 'duration_of' in quantity ? [quantity.duration_of] : []
+  })
+
 /**
- * Amount to hold for a job with this input, micro-credits. Each part is limited to MAX_PRICE.
+ * Amount to hold for a job with this input, micro-credits. Each part is limited to MAX_PRICE. `seconds`: durations of the files that
+ * its fields name, where they are known.
  */
-export function estimatePrice(rule: PriceRule, input: JsonObject): number {
+export function estimatePrice(
+  rule: PriceRule,
+  input: JsonObject,
+  seconds: ReadonlyMap<string, number> = new Map(),
+): number {
   const parts = partsOf(rule).map(([, expected, unit]) => {
     const quantity = rule.expect[expected] ?? 0
     if (typeof quantity === 'number') return cost(unit, quantity) ?? BigInt(MAX_PRICE) * NANO
-    const given = input[quantity.input]
+    const given = 'input' in quantity ? input[quantity.input] : seconds.get(quantity.duration_of)
     return cost(unit, typeof given === 'number' ? given : quantity.default) ?? BigInt(MAX_PRICE) * NANO
   })
   return total(rule.per_run, parts)

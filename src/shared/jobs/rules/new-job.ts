@@ -7,7 +7,7 @@ import { ABSENT_IN_JOB, fieldsWith, type AskedField, type JobRecord } from './jo
 export interface NewJob
   extends
     Pick<JobRecord, Exclude<AskedField, 'input' | 'named_as' | 'via' | 'cancel_after' | 'output_is_list' | 'webhook'>>,
-    Partial<Pick<JobRecord, 'via' | 'cancel_after' | 'output_is_list' | 'webhook'>> {
+    Partial<Pick<JobRecord, 'via' | 'cancel_after' | 'output_is_list' | 'webhook' | 'estimate'>> {
   input: JsonObject
   named_as?: JobRecord['named_as']
 }
@@ -32,7 +32,7 @@ export function newRecord(
     ...request,
     named_as: request.named_as ?? null,
     ...place,
-    estimate: request.price === null ? 0 : estimatePrice(request.price, request.input),
+    estimate: request.estimate ?? (request.price === null ? 0 : estimatePrice(request.price, request.input)),
     idempotency,
     phase: 'queued',
     status: 'queued',
