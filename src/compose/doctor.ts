@@ -2,7 +2,7 @@ import { createDoctorBell } from '../queues/producer.ts'
 import type { Catalogue } from '../shared/catalogue/catalogue.ts'
 import { workerSilence } from '../shared/conditions/rules/thresholds.ts'
 import type { Seen } from '../shared/conditions/watch-upstream.ts'
-import { accountChecks, accountOf, secretCheck } from '../shared/doctor/account-checks.ts'
+import { accountChecks, accountOf, ofAccounts, secretCheck } from '../shared/doctor/account-checks.ts'
 import { presetsCheck } from '../shared/doctor/preset-check.ts'
 import { redisChecks } from '../shared/doctor/redis-checks.ts'
 import { createRedisAskWorker } from '../shared/doctor/redis-doctor-desk.ts'
@@ -17,6 +17,7 @@ import { createReplicateAdapter } from '../shared/replicate/replicate-adapter.ts
 import type { WebhookSecrets } from '../shared/replicate/webhook-secrets.ts'
 import { PROBE_CHECKS } from '../workers/probe-webhooks.ts'
 import { DEFAULT_ACCOUNT } from '../shared/jobs/rules/job.ts'
+import { accountsOf, type AccountSettings } from '../shared/settings/accounts.ts'
 import type { Core, ServiceOptions } from './core.ts'
 import { PROBES_WITHIN_MS, storageGroup } from './doctor-worker.ts'
 import { mailCheckOf } from './mail.ts'
@@ -52,41 +53,79 @@ export function observedAccount(replicate: ServiceOptions['replicate'], scope: S
   }
 }
 
+/** An account, as the doctor sees it. */
+export interface ObservedAccount {
+  name: string
+  observed: ReturnType<typeof observedAccount>
+  /** `GET /account`, within the budget of reads. */
+  ask: () => Promise<unknown>
+  /** null: the simulator. */
+  token: string | null
+}
+
+/** The checks of the accounts. `store` null: Redis does not respond. */
+export const checksOfAccounts = (
+  accounts: readonly ObservedAccount[],
+  store: Pick<Core['store'], 'pause' | 'createRate'> | null,
+  baseUrl: string,
+): CheckGroup =>
+  ofAccounts(
+    new Map(
+      accounts.map(({ name, observed, ask, token }) => [
+        name,
+        accountChecks({
+          account: ask,
+          seen: observed.seen,
+          pause: store && (() => store.pause(name)),
+          rate: store && (() => store.createRate(name)),
+          token,
+          ...(name === DEFAULT_ACCOUNT ? {} : { setting: `the token of ${name} in REPLICATE_ACCOUNTS` }),
+          baseUrl,
+        }),
+      ]),
+    ),
+  )
+
+/** The checks of the signing secrets. */
+export const checksOfSecrets = (
+  accounts: readonly Pick<AccountSettings, 'name' | 'webhookSecret'>[],
+  secretsOf: (account: string) => WebhookSecrets | undefined,
+): CheckGroup =>
+  ofAccounts(
+    new Map(
+      accounts.flatMap(({ name, webhookSecret }): [string, CheckGroup][] => {
+        const secrets = secretsOf(name)
+        const setting = name === DEFAULT_ACCOUNT ? [] : [`webhook_secret of ${name} in REPLICATE_ACCOUNTS`]
+        return secrets ? [[name, secretCheck(secrets, webhookSecret !== null, ...setting)]] : []
+      }),
+    ),
+  )
+
 /** What the checks of a process need that reaches Redis. */
 export interface Connected extends Pick<
   Core,
   'redis' | 'keys' | 'store' | 'conditions' | 'queues' | 'generation' | 'sameDeployment' | 'publicUrl' | 'timings'
 > {
-  observed: ReturnType<typeof observedAccount>
-  /** `GET /account`, within the budget of reads. */
-  account: () => Promise<unknown>
-  /** null: the simulator. */
-  token: string | null
+  accounts: readonly [ObservedAccount, ...ObservedAccount[]]
   baseUrl: string
   /** The checks of a worker as this process makes them when no worker does. */
   own: readonly CheckGroup[]
 }
 
 export function connectedChecks(parts: Connected): CheckGroup[] {
-  const { redis, keys, store, timings, conditions, observed, account, token, baseUrl, publicUrl, own } = parts
+  const { redis, keys, store, timings, conditions, accounts, baseUrl, publicUrl, own } = parts
+  const [first] = accounts
   const presence = createRedisPresence(redis, keys.presence, parts.generation)
   return [
     redisChecks(redis, keys.tried, parts.sameDeployment),
     ...[
       clockCheck(timings, async () => {
-        await account()
-        return { redis: await aheadOfRedis(store), upstream: observed.ahead() }
+        await first.ask()
+        return { redis: await aheadOfRedis(store), upstream: first.observed.ahead() }
       }),
       workersCheck(presence, store, timings),
       conditionsCheck(conditions),
-      accountChecks({
-        account,
-        seen: observed.seen,
-        pause: () => store.pause(DEFAULT_ACCOUNT),
-        rate: () => store.createRate(DEFAULT_ACCOUNT),
-        token,
-        baseUrl,
-      }),
+      checksOfAccounts(accounts, store, baseUrl),
       workerChecks({
         isWorkerSeen: async () => ((await presence.seenAgo()) ?? Infinity) <= workerSilence(timings),
         worker: createRedisAskWorker(redis, keys, {
@@ -110,18 +149,25 @@ export function buildApiDoctor(
   scope: Scope,
 ): Doctor {
   const { timings, publicUrl, accounts } = core
-  const observed = observedAccount(replicate, scope)
-  const reads = accounts.first.reads.of('poll')
+  const observe = ({ name, token }: AccountSettings): ObservedAccount => {
+    const observed = observedAccount({ ...replicate, token: token ?? replicate.token }, scope)
+    const reads = accounts.of(name).reads.of('poll')
+    return {
+      name,
+      observed,
+      ask: accountOf(observed, () => reads.take(AbortSignal.timeout(timings.readTimeout))),
+      token: simulator ? null : (token ?? replicate.token),
+    }
+  }
+  const [first, ...others] = accountsOf(config)
   const groups = [
     ...connectedChecks({
       ...core,
-      observed,
-      account: accountOf(observed, () => reads.take(AbortSignal.timeout(timings.readTimeout))),
-      token: simulator ? null : replicate.token,
+      accounts: [observe(first), ...others.map(observe)],
       baseUrl: replicate.baseUrl,
       own: [storageGroup(core, config), mailCheckOf(config, publicUrl), noWorker(PROBE_CHECKS)],
     }),
-    ...[...secrets.values()].slice(0, 1).map((one) => secretCheck(one, config.replicate.webhookSecret !== null)),
+    checksOfSecrets(accountsOf(config), (account) => secrets.get(account)),
     presetsCheck(catalogue),
   ]
   return { run: () => runChecks(groups) }

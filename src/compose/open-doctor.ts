@@ -7,7 +7,7 @@ import { diskPresets } from '../shared/catalogue/disk-presets.ts'
 import { createForeignChecks } from '../shared/catalogue/foreign-checks.ts'
 import { readPresets } from '../shared/catalogue/read-preset.ts'
 import { createSchemaWorker } from '../shared/catalogue/schema-worker.ts'
-import { accountChecks, accountOf, secretCheck } from '../shared/doctor/account-checks.ts'
+import { accountOf } from '../shared/doctor/account-checks.ts'
 import { presetsCheck } from '../shared/doctor/preset-check.ts'
 import { REDIS_CHECKS, redisAway } from '../shared/doctor/redis-checks.ts'
 import { createRedisOpenProbes } from '../shared/doctor/redis-doctor-desk.ts'
@@ -36,9 +36,16 @@ import type { Config } from '../shared/settings/config.ts'
 import { messageOf } from '../shared/values/error-text.ts'
 import { PROBE_CHECKS, probeUnknown } from '../workers/probe-webhooks.ts'
 import { createProbeSender } from '../workers/send-probe.ts'
-import { accountsOf } from '../shared/settings/accounts.ts'
+import { accountsOf, type AccountSettings } from '../shared/settings/accounts.ts'
 import { buildConditions, buildStorage, createRates, readBudgetOptions } from './core.ts'
-import { connectedChecks, observedAccount, type Doctor } from './doctor.ts'
+import {
+  checksOfAccounts,
+  checksOfSecrets,
+  connectedChecks,
+  observedAccount,
+  type Doctor,
+  type ObservedAccount,
+} from './doctor.ts'
 import { PROBES_WITHIN_MS, isLocal, probeGroup, accountSecret, placesOf } from './doctor-worker.ts'
 import { inputChecks } from './input-checks.ts'
 import { mailCheckOf } from './mail.ts'
@@ -53,21 +60,32 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
   const simulator = token === null ? (await readRunningService(config.dataDir))?.simulator : null
   const baseUrl =
     token === null ? (simulator ?? `http://127.0.0.1:${config.simulator.port}/v1`) : config.replicate.baseUrl
-  const replicate = { token: token ?? SIMULATOR_TOKEN, baseUrl }
-  const observed = observedAccount(replicate, scope)
-  const upstream = createReplicateAdapter({ ...replicate, ...DEFAULT_TIMINGS })
-  scope.defer('upstream', upstream.close)
-  const secrets = createWebhookSecrets({
-    configured: config.replicate.webhookSecret,
-    fetch: upstream.webhookSecret,
-  })
+  const replicateOf = (account: AccountSettings) => ({ token: account.token ?? token ?? SIMULATOR_TOKEN, baseUrl })
+  const openUpstream = (account: AccountSettings) => {
+    const opened = createReplicateAdapter({ ...replicateOf(account), ...DEFAULT_TIMINGS })
+    scope.defer('upstream', opened.close)
+    return opened
+  }
+  const secrets = new Map(
+    accountsOf(config).map((account) => {
+      const { webhookSecret: fetch } = openUpstream(account)
+      return [account.name, createWebhookSecrets({ configured: account.webhookSecret, fetch })]
+    }),
+  )
   const found = await findRedis(config, keys, log, scope)
-  const take = found.kind === 'found' ? budgetTake(found.redis, keys, config) : (): Promise<void> => Promise.resolve()
-  const account = accountOf(observed, take)
+  const takeOf = (account: AccountSettings): (() => Promise<void>) =>
+    found.kind === 'found' ? budgetTake(found.redis, keys, account) : () => Promise.resolve()
+  const observe = (account: AccountSettings): ObservedAccount => {
+    const observed = observedAccount(replicateOf(account), scope)
+    return { name: account.name, observed, ask: accountOf(observed, takeOf(account)), token: account.token ?? token }
+  }
+  const [first, ...others] = accountsOf(config)
+  const accounts: [ObservedAccount, ...ObservedAccount[]] = [observe(first), ...others.map(observe)]
+  const upstream = openUpstream(first)
   const publicUrl = (): string | null => config.publicUrl
   const always = [
-    secretCheck(secrets, config.replicate.webhookSecret !== null),
-    await presetGroup(config, upstream, take, log, scope),
+    checksOfSecrets(accountsOf(config), (account) => secrets.get(account)),
+    await presetGroup(config, upstream, takeOf(first), log, scope),
   ]
   const storage = await buildStorage(config, scope)
   const reserve = createDiskReserve(config.dataDir, config.diskReserve)
@@ -80,7 +98,7 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
       { names: REDIS_CHECKS, within: 1_000, run: () => Promise.resolve(found.findings) },
       { names, within: 1_000, run: () => Promise.resolve(allOf(names, none)) },
       { names: PROBE_CHECKS, within: PROBES_WITHIN_MS, run: () => probeUnknown(config.publicUrl, probing) },
-      accountChecks({ account, seen: observed.seen, pause: null, rate: null, token, baseUrl }),
+      checksOfAccounts(accounts, null, baseUrl),
       storageChecks({ ...stored, check: storage.artifacts.check }),
       mailCheckOf(config, publicUrl),
       ...always,
@@ -116,9 +134,7 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
       generation,
       publicUrl,
       sameDeployment: async () => (await redis.hget(keys.deployment, 'id')) === deployment.id,
-      observed,
-      account,
-      token,
+      accounts,
       baseUrl,
       own: [
         storageChecks({ ...stored, check: withLostBucket(storage.artifacts.check, lostBucket) }),
@@ -139,8 +155,8 @@ export async function openDoctor(config: Config, log: Logger, scope: Scope): Pro
   return { run: () => runChecks(groups) }
 }
 
-function budgetTake(redis: Redis, keys: JobKeys, config: Config): () => Promise<void> {
-  const reads = createReadBudget(readBudgetOptions(redis, keys, accountsOf(config)[0])).of('poll')
+function budgetTake(redis: Redis, keys: JobKeys, account: AccountSettings): () => Promise<void> {
+  const reads = createReadBudget(readBudgetOptions(redis, keys, account)).of('poll')
   return () => reads.take(AbortSignal.timeout(DEFAULT_TIMINGS.readTimeout))
 }
 

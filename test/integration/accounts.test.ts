@@ -88,6 +88,12 @@ test('jobs of an account that is refused are created in the other one, once, and
   for (const id of ids) expect(await finished(service, id)).toMatchObject({ status: 'succeeded' })
   const during = (await jobsIn('default')).filter((id) => ids.includes(id))
   expect(during.toSorted()).toEqual(ids.toSorted())
+  const { checks } = await service.client.doctor()
+  expect(checks.find(({ name }) => name === 'replicate')).toMatchObject({
+    state: 'failed',
+    seen: expect.stringMatching(/^Account second: .* refuses the token \(401\)\.$/),
+    todo: expect.stringContaining('the token of second in REPLICATE_ACCOUNTS'),
+  })
   await habits({ accounts: USERS })
   await waitFor('the second account to be used again', async () => {
     const [id = ''] = await submit(1)

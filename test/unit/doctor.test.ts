@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { judgeRun } from '../../src/cli/doctor-prediction.ts'
 import type { HistoryEntry, Job } from '../../src/client/types.ts'
-import { accountChecks } from '../../src/shared/doctor/account-checks.ts'
+import { accountChecks, ofAccounts } from '../../src/shared/doctor/account-checks.ts'
 import type { Seen } from '../../src/shared/conditions/watch-upstream.ts'
-import { CHECK_NAMES, failed, ok, skipped, warning, worst } from '../../src/shared/doctor/rules/check.ts'
+import { CHECK_NAMES, failed, ok, skipped, warning, worst, type Finding } from '../../src/shared/doctor/rules/check.ts'
 import { judgeBuffering, judgeLargeProbe, judgeProbe } from '../../src/shared/doctor/rules/judge-probe.ts'
 import { PROBE_PAUSE_MS, type ProbeReply, type SentProbe } from '../../src/shared/doctor/rules/probe.ts'
-import { runChecks, single } from '../../src/shared/doctor/run-checks.ts'
+import { runChecks, single, type CheckGroup } from '../../src/shared/doctor/run-checks.ts'
 import type { CreateRate, Pause } from '../../src/shared/jobs/ports.ts'
 
 const AT = Date.parse('2026-06-01T12:00:00.000Z')
@@ -95,6 +95,39 @@ describe('a reply to a probe', () => {
     expect(judgeBuffering([atOnce, atOnce]).state).toBe('warning')
     expect(judgeBuffering([atOnce, arrived]).state).toBe('ok')
     expect(judgeBuffering([none('ECONNRESET')]).state).toBe('skipped')
+  })
+})
+
+describe('the checks of several accounts', () => {
+  const group = (replicate: Finding): CheckGroup => ({
+    names: ['replicate'],
+    within: 1000,
+    run: () => Promise.resolve({ replicate }),
+  })
+  const good = ok('it responds.', { host: 'r' })
+  const bad = failed('it refuses the token.', 'Correct it.', { host: 'r' })
+
+  test('are those of the account where there is one', async () => {
+    expect(await ofAccounts(new Map([['default', group(bad)]])).run()).toEqual({ replicate: bad })
+  })
+
+  test('are the worst of them, with the names of the accounts', async () => {
+    const both = async (one: Finding, other: Finding) =>
+      ofAccounts(
+        new Map([
+          ['default', group(one)],
+          ['second', group(other)],
+        ]),
+      ).run()
+    expect(await both(good, bad)).toEqual({
+      replicate: {
+        state: 'failed',
+        seen: 'Account second: it refuses the token.',
+        todo: 'Correct it.',
+        details: { host: 'r', accounts: 2 },
+      },
+    })
+    expect((await both(good, good)).replicate?.seen).toBe('Account default: it responds. Account second: it responds.')
   })
 })
 

@@ -3,8 +3,11 @@ import type { CreateRate, Pause } from '../jobs/ports.ts'
 import { shownRate } from '../limits/rules/budget.ts'
 import type { PredictionPort } from '../replicate/prediction-port.ts'
 import type { WebhookSecrets } from '../replicate/webhook-secrets.ts'
-import { failed, ok, skipped, warning, type Details, type Finding } from './rules/check.ts'
+import { CHECK_STATES, failed, ok, skipped, warning, type Details, type Finding } from './rules/check.ts'
 import { single, type CheckGroup } from './run-checks.ts'
+
+const TOKEN_SETTING = 'REPLICATE_API_TOKEN'
+const SECRET_SETTING = 'REPLICATE_WEBHOOK_SECRET'
 
 /** Token, account and credit. `seen`: the last outcome of a request to Replicate. */
 export function accountChecks(options: {
@@ -17,9 +20,11 @@ export function accountChecks(options: {
   rate: (() => Promise<CreateRate>) | null
   /** null: the simulator. */
   token: string | null
+  /** Where the token is set. */
+  setting?: string
   baseUrl: string
 }): CheckGroup {
-  const { account, seen, pause, rate, token, baseUrl } = options
+  const { account, seen, pause, rate, token, baseUrl, setting = TOKEN_SETTING } = options
   const { host } = new URL(baseUrl)
 
   async function credit(isAccepted: boolean): Promise<Finding> {
@@ -55,12 +60,17 @@ export function accountChecks(options: {
       const last = seen()
       const status = last?.kind === 'answered' ? last.status : null
       const details = { host, status, token: token === null ? 'simulator' : 'set' }
-      return { replicate: judgeAccount(last, host, token, details), credit: await credit(status === 200) }
+      return { replicate: judgeAccount(last, host, { token, setting }, details), credit: await credit(status === 200) }
     },
   }
 }
 
-function judgeAccount(last: Seen | null, host: string, token: string | null, details: Details): Finding {
+function judgeAccount(
+  last: Seen | null,
+  host: string,
+  { token, setting }: { token: string | null; setting: string },
+  details: Details,
+): Finding {
   if (last === null || last.kind === 'unanswered')
     return failed(
       `${host} does not respond (${last?.reason ?? 'no request was sent'}).`,
@@ -75,7 +85,7 @@ function judgeAccount(last: Seen | null, host: string, token: string | null, det
   if (status === 401)
     return failed(
       `${host} refuses the token (401).`,
-      'Set REPLICATE_API_TOKEN to a token of replicate.com/account/api-tokens, and restart workers and apis.',
+      `Set ${setting} to a token of replicate.com/account/api-tokens, and restart workers and apis.`,
       details,
     )
   if (status === 402 || status === 403)
@@ -97,22 +107,24 @@ function judgeAccount(last: Seen | null, host: string, token: string | null, det
   )
 }
 
-export const secretCheck = (secrets: Pick<WebhookSecrets, 'problem'>, isConfigured: boolean): CheckGroup =>
+/** `setting`: where the secret is set. */
+export const secretCheck = (
+  secrets: Pick<WebhookSecrets, 'problem'>,
+  isConfigured: boolean,
+  setting = SECRET_SETTING,
+): CheckGroup =>
   single('webhook_secret', async () => {
-    const details = { source: isConfigured ? 'REPLICATE_WEBHOOK_SECRET' : 'fetched' }
+    const details = { source: isConfigured ? setting : 'fetched' }
     const problem = await secrets.problem()
     if (problem !== null)
       return failed(
         `${problem.charAt(0).toUpperCase()}${problem.slice(1)}.`,
         isConfigured
-          ? 'Unset REPLICATE_WEBHOOK_SECRET of the api, or set it to the secret of this account. Until then webhooks are refused, and jobs finish by polling.'
+          ? `Unset ${setting} of the api, or set it to the secret of this account. Until then webhooks are refused, and jobs finish by polling.`
           : 'Correct what the check `replicate` names. Until then webhooks are refused, and jobs finish by polling.',
         details,
       )
-    return ok(
-      isConfigured ? 'REPLICATE_WEBHOOK_SECRET is set.' : 'The signing secret was fetched from Replicate.',
-      details,
-    )
+    return ok(isConfigured ? `${setting} is set.` : 'The signing secret was fetched from Replicate.', details)
   })
 
 /** One request for all checks that need its outcome. */
@@ -130,5 +142,37 @@ export function accountOf(
       asked = null
     })
     return asked
+  }
+}
+
+/** The same checks of each account as one: the worst findings, with the names of their accounts. */
+export function ofAccounts(groups: ReadonlyMap<string, CheckGroup>): CheckGroup {
+  const [first] = groups.values()
+  if (first === undefined) throw new Error('there is no account')
+  if (groups.size === 1) return first
+  return {
+    ...first,
+    async run() {
+      const all = await Promise.all(
+        [...groups].map(async ([account, group]) => ({ account, findings: await group.run() })),
+      )
+      return Object.fromEntries(
+        first.names.map((name) => [
+          name,
+          together(all.flatMap(({ account, findings: { [name]: found } }) => (found ? [{ account, ...found }] : []))),
+        ]),
+      )
+    },
+  }
+}
+
+function together(findings: readonly (Finding & { account: string })[]): Finding {
+  const state = CHECK_STATES.find((one) => findings.some((finding) => finding.state === one)) ?? 'skipped'
+  const worst = findings.filter((finding) => finding.state === state)
+  return {
+    state,
+    seen: worst.map(({ account, seen }) => `Account ${account}: ${seen}`).join(' '),
+    todo: worst[0]?.todo ?? null,
+    details: { ...worst[0]?.details, accounts: findings.length },
   }
 }
