@@ -21,6 +21,8 @@ export interface ChosenAccount {
   others: readonly string[]
   /** Whether it may change to one of them: no attempt of the job is open or unknown. */
   mayMove: boolean
+  /** Whether there is no other account, for other jobs either. */
+  isOnly: boolean
   /** The job needs it no more: it has a permit, or does not wait for one. */
   leave: () => void
 }
@@ -91,6 +93,7 @@ export function createChooseAccount({ store, terms, clock }: ChooseDependencies)
         account,
         others: allowed.filter((name) => name !== account),
         mayMove: moves,
+        isOnly: names.size === 1,
         leave() {
           if (isHere) waiting.set(account, (waiting.get(account) ?? 1) - 1)
           isHere = false

@@ -15,10 +15,11 @@ import {
   GateClosedError,
   type CreationBreaker,
   type DueTimes,
+  type JobLine,
   type JobLoader,
   type RedisClock,
 } from '../shared/jobs/ports.ts'
-import { isAccountScope, mayReturn } from '../shared/jobs/rules/place.ts'
+import { accountScope, isAccountScope, mayReturn, placeOf } from '../shared/jobs/rules/place.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import type { Accounts } from '../shared/replicate/accounts.ts'
@@ -36,7 +37,11 @@ import type { RecoverIntents } from './recover-intents.ts'
 import { rejection } from './rejection.ts'
 
 export interface SubmitDependencies {
-  store: JobLoader & DueTimes & RedisClock & Pick<CreationBreaker, 'pause' | 'beginProbe' | 'endProbe'>
+  store: JobLoader &
+    Pick<JobLine, 'standAside'> &
+    DueTimes &
+    RedisClock &
+    Pick<CreationBreaker, 'pause' | 'beginProbe' | 'endProbe'>
   accounts: Pick<Accounts, 'of'>
   chooser: ChooseAccount
   recover: RecoverIntents
@@ -120,10 +125,10 @@ export function createSubmitJob({
   }
 
   /**
-   * The permit to POST. `stale`: prepare the input again; `closed`: the list of this account has to be compared first; null: no
-   * POST is needed any more.
+   * The permit to POST. `stale`: prepare the input again; `closed`: the list of this account has to be compared first; `aside`: the
+   * account takes nothing now, and jobs of others go on; null: no POST is needed any more.
    */
-  type Intended = Permit | 'stale' | { closed: string } | null
+  type Intended = Permit | 'stale' | { closed: string } | 'aside' | null
 
   /**
    * The input to send; null when the job has to wait for it, or needs no POST any more. It is prepared before the intent,
@@ -186,6 +191,8 @@ export function createSubmitJob({
     /** Of another account: its list must be compared before this job may be created anywhere. */
     let closed: string | null = null
     const { lease } = inHand
+    // What this process holds for an account that takes nothing would keep the jobs of others in line.
+    const givesWay = lease !== undefined && !chosen.isOnly
     for (let hasWaited = false; ;) {
       await mutexOf(account).yieldToEarlier(ticket)
       signal.throwIfAborted()
@@ -238,12 +245,14 @@ export function createSubmitJob({
         if (closed !== null && closed !== account) return { closed }
         const { retryInMs } = await recover(account, signal)
         if (retryInMs > 0 && (await chooser.shouldMove(chosen))) return 'stale'
+        if (retryInMs > LONG_WAIT_MS && givesWay) return 'aside'
         await delay(retryInMs, undefined, { signal })
         continue
       }
       if (result.kind === 'probing') {
         const isProbed = await probe(account, signal)
         if (!isProbed && (await chooser.shouldMove(chosen))) return 'stale'
+        if (!isProbed && givesWay) return 'aside'
         await delay(PROBE_NAP_MS, undefined, { signal })
         continue
       }
@@ -255,11 +264,13 @@ export function createSubmitJob({
         await store.rearm(dueJob(id), untilRungAgain(seen.state.job, await store.now(), timings))
       if (result.kind === 'blocked' && isAccountScope(result.scope)) {
         if (await chooser.shouldMove(chosen)) return 'stale'
+        if (givesWay) return 'aside'
         await delay(NO_ROOM_NAP_MS, undefined, { signal })
         continue
       }
       if (result.kind !== 'limited' && result.kind !== 'paused') return null
       if (result.kind === 'paused' && (await chooser.shouldMove(chosen))) return 'stale'
+      if (result.kind === 'paused' && result.waitMs > LONG_WAIT_MS && givesWay) return 'aside'
       if (result.kind === 'limited' && result.waitMs > LONG_WAIT_MS && (await chooser.shouldMove(chosen))) {
         await delay(MOVE_NAP_MS, undefined, { signal })
         return 'stale'
@@ -350,6 +361,11 @@ export function createSubmitJob({
     return false
   }
 
+  async function standAside({ chosen: { account }, seen: { state } }: Wanted): Promise<false> {
+    if (state) await store.standAside(placeOf(state.job), accountScope(account))
+    return false
+  }
+
   /** Returns true when the job is queued again and needs another POST. */
   async function submitOnce(id: string, ticket: number, signal: AbortSignal, inHand: InHand): Promise<boolean> {
     inHand.waits(true)
@@ -358,6 +374,7 @@ export function createSubmitJob({
     const permit = await intendInTurn(id, ticket, wanted, signal, inHand).finally(wanted.chosen.leave)
     if (permit === null) return letGo(id, inHand)
     if (permit === 'stale') return true
+    if (permit === 'aside') return standAside(wanted)
     if ('closed' in permit) return (await waitForOther(id, permit.closed, signal)) || letGo(id, inHand)
     inHand.waits(false)
     try {

@@ -324,6 +324,8 @@ export interface JobLine {
   joinLine(places: readonly Place[]): Promise<{ claims: number; waiting: number }>
   /** Puts a job in line that no worker has under a lease, or leaves it at its place; it is due in `inMs`. */
   keepInLine(job: JobRecord, inMs: number): Promise<void>
+  /** Puts a job back in line, and sets all jobs like it aside until the scope of its account may go on. */
+  standAside(place: Place, scope: string): Promise<void>
   /** Takes the next jobs, under a lease. `isFirst`: the first claim of a doorbell. */
   claimLine(limit: number, isFirst: boolean): Promise<{ places: Place[]; waiting: number }>
   /** The scope whose limit or pause holds the job up, if it was its turn otherwise. */

@@ -16,6 +16,7 @@ const script = (name: string) =>
 const claimLine = script('claim-line.lua')
 const joinLine = script('join-line.lua')
 const keepInLine = script('keep-in-line.lua')
+const parkLane = script('park-lane.lua')
 const renewLeases = script('renew-leases.lua')
 const wakeLanes = script('wake-lanes.lua')
 
@@ -55,6 +56,10 @@ export function createRedisJobLine({
     async keepInLine(job, inMs) {
       const args = [lineMember(placeOf(job)), job.id, dueJob(job.id).member, String(Math.round(inMs)), leaseMs]
       await keepInLine(redis, [...order, keys.due], args)
+    },
+
+    async standAside(place, scope) {
+      await parkLane(redis, order, [lineMember(place), scope])
     },
 
     async claimLine(limit, isFirst) {
