@@ -202,6 +202,13 @@ export function startLoad(options: {
     }
   }
 
+  function turnFor(random: Dice): Pick<JobRequest, 'priority' | 'not_before'> {
+    return {
+      ...(random.chance(0.3) ? { priority: 'batch' as const } : {}),
+      ...(random.chance(0.1) ? { not_before: new Date(Date.now() + random.integer(0, 3000)).toISOString() } : {}),
+    }
+  }
+
   async function place(index: number, random: Dice): Promise<void> {
     const name = `order-${seed}-${index}`
     // A separate random stream, so that a seed always produces the same jobs.
@@ -219,7 +226,8 @@ export function startLoad(options: {
     orders.push(order)
     const named = (request: JobRequest): JobRequest => ({ ...request, metadata: { order: name } })
     order.byFront = order.batchOf === null && more.chance(0.3)
-    const job = named(requestFor(random, index))
+    const asked = named(requestFor(random, index))
+    const job = order.byFront ? asked : { ...asked, ...turnFor(dice(seed, `turn of ${index}`)) }
     const batch = order.batchOf === null ? null : batchFor(more, index, order.batchOf)
     const request =
       batch === null ? job : { ...batch, items: batch.items.map((item) => ({ ...item, metadata: { order: name } })) }

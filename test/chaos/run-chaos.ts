@@ -3,6 +3,7 @@ import { FINAL_PHASES, isFinal } from '../../src/shared/jobs/rules/job.ts'
 import { startChaosFleet, type ChaosFleet } from './fleet.ts'
 import { injectFaults } from './inject.ts'
 import { startLoad } from './load.ts'
+import { startOperator } from './operator.ts'
 import { describeFault, firstStrikes, planFaults } from './plan.ts'
 import { supervise, type Supervised } from './supervised.ts'
 import { startRudeReceiver } from './rude-receiver.ts'
@@ -90,8 +91,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     for (const url of fleet.apiUrls)
       await waitFor('the api to serve', async () => (await fetch(`${url}/livez`)).ok, { timeout: 60_000 })
     const load = startLoad({ apiUrls: fleet.apiUrls, customers: fleet.customers, seed, jobs, length })
+    const operator = startOperator(fleet, seed, createsPerMinute)
     const faults = injectFaults(fleet, processes, plan)
     await faults.done
+    await operator.lift()
     say(
       `chaos: the faults have ended, ${load.orders.filter(({ ids, refused }) => ids.size > 0 || refused).length} orders are answered`,
     )
