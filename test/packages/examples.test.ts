@@ -169,7 +169,7 @@ describe('lip sync', () => {
   const picture = async (): Promise<string> => `data:image/png;base64,${(await noisyPicture(8)).toString('base64')}`
   /** A second of silence, in WAV. */
   const sound = (): string => {
-    const header = Buffer.from('524946462c1f0000574156456d6d7420', 'hex')
+    const header = Buffer.from('524946462c1f000057415645666d7420', 'hex')
     const format = Buffer.from('1000000001000100401f0000401f00000100080064617461081f0000', 'hex')
     return `data:audio/wav;base64,${Buffer.concat([header, format, Buffer.alloc(7944, 128)]).toString('base64')}`
   }
