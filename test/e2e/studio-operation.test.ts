@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { finished } from '../support/finished.ts'
 import { TEST_KEY } from '../support/start-service.ts'
@@ -67,6 +68,41 @@ describe('credits', () => {
   })
 })
 
+describe('budgets', () => {
+  test('show what is used of each limit, also by user, and spending leads to CSV', async () => {
+    const headers = { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json' }
+    const url = `${studio.service.url}/v1/admin/budgets`
+    const add = async (body: object): Promise<void> => {
+      const asked = JSON.stringify({ tenant: 'default', period: 'month', ...body })
+      expect((await fetch(url, { method: 'POST', headers, body: asked })).status).toBe(201)
+    }
+    await add({ scope: 'tenant', limit: 6000, title: 'Trial' })
+    await add({ scope: 'user', period: 'day', limit: 3000, hard: false })
+    const { id } = await studio.service.client.submit({
+      preset: 'story-page',
+      input: { prompt: 'Counted' },
+      user: '<b>ada</b>',
+    })
+    await finished(studio.service, id)
+    const page = await visit('/credits')
+    const budgets = page.getByRole('region', { name: 'Budgets' })
+    await budgets.getByRole('row', { name: /^Trial.*All runs · each month 0\.003 0\.006/ }).waitFor()
+    await budgets.getByRole('row', { name: /^Each user: <b>ada<\/b>.*each day · only counts 0\.003 0\.003/ }).waitFor()
+    expect(await serious(page)).toEqual([])
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: 'user', exact: true }).click(),
+    ])
+    expect(await readFile(await download.path(), 'utf8')).toMatch(
+      /^day,user,.*\r\n[\d-]+,<b>ada<\/b>,1,3000,3000,0\r\n$/,
+    )
+    // Other tests run what has no price.
+    for (const { id: budget } of await studio.service.client.budgets())
+      expect((await fetch(`${url}/${budget}`, { method: 'DELETE', headers })).status).toBe(204)
+    await budgets.waitFor({ state: 'detached' })
+  })
+})
+
 describe('health', () => {
   test('says that everything is healthy, with the figures for it', async () => {
     const page = await visit('/health')
@@ -74,7 +110,7 @@ describe('health', () => {
     const completions = page.getByRole('region', { name: 'How completions were detected' })
     await completions.getByText('By webhook').waitFor()
     await completions.getByText('100%').waitFor()
-    await page.getByRole('region', { name: 'Webhooks' }).getByText('median of the last 3').waitFor()
+    await page.getByRole('region', { name: 'Webhooks' }).getByText('median of the last 4').waitFor()
     await page.getByRole('region', { name: 'Budget' }).getByText('60,000 a minute').first().waitFor()
   })
 

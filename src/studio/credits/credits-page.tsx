@@ -5,6 +5,7 @@ import { Figure, Figures } from '../figures.tsx'
 import { credits } from '../money.ts'
 import { useFollowAll } from '../runs.ts'
 import { useMay, useWho } from '../who.ts'
+import { BudgetsCard } from './budgets.tsx'
 import { Ledger } from './ledger.tsx'
 import { SpendingCard } from './spending.tsx'
 import { useCredits } from './use-credits.ts'
@@ -30,6 +31,7 @@ export function CreditsPage() {
       {may ? (
         <>
           <Account />
+          <BudgetsCard />
           <SpendingCard />
           <Ledger />
         </>

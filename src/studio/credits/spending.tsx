@@ -9,6 +9,12 @@ import { Problem } from '../problem.tsx'
 
 const DAY_MS = 86_400_000
 const DAY = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric', timeZone: 'UTC' })
+const CSV = [
+  ['preset', 'preset'],
+  ['model', 'model'],
+  ['user', 'user'],
+  ['key', 'key'],
+] as const
 const AGAIN_EVERY_MS = 30_000
 
 /** Credits charged in the last thirty days. */
@@ -32,6 +38,19 @@ export function SpendingCard() {
           <Days spending={value[0]} />
           <Presets spending={value[1]} />
         </div>
+      )}
+      {value && value[0].total.jobs > 0 && (
+        <p className="card-note">
+          As CSV by{' '}
+          {CSV.map(([by, name], at) => (
+            <span key={by}>
+              {at > 0 && ', '}
+              <a href={`/v1/credits/spending.csv?by=${by}`} download>
+                {name}
+              </a>
+            </span>
+          ))}
+        </p>
       )}
     </section>
   )
