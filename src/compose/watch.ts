@@ -1,6 +1,7 @@
 import type { ConditionName } from '../shared/conditions/rules/condition.ts'
 import { clockDifference, workerSilence } from '../shared/conditions/rules/thresholds.ts'
 import { detailOf } from '../shared/conditions/account-conditions.ts'
+import { createMissingAccounts } from '../shared/conditions/redis-missing-accounts.ts'
 import { pacedLook } from '../shared/conditions/paced-look.ts'
 import { watchConditions, type Look } from '../shared/conditions/watch-conditions.ts'
 import { rememberCheck, type HealthCheck } from '../shared/process/health.ts'
@@ -14,6 +15,8 @@ import { redisFitness } from './health.ts'
 
 /** Interval of Redis checks, ms. INFO is long, and the configuration rarely changes. */
 const REDIS_CHECK_MS = 10_000
+/** How often accounts are looked for that are missing; ms. */
+const MISSING_PACE = { calm: 30_000, first: 5_000, longest: 5_000 }
 /** How often the bucket is noted, or missed; ms. */
 const BUCKET_PACE = { calm: 60_000, first: 15_000, longest: 60_000 }
 /** Notifications that could have been sent for this long are late, ms. */
@@ -24,6 +27,7 @@ export function watchDeployment(core: Core, looks: readonly Look[], log: Logger)
     conditions: core.conditions,
     looks: [
       pauseLook(core),
+      accountsLook(core),
       rateLook(core),
       troubleLook(core),
       checkLook('redis_unfit', rememberCheck(redisFitness(core), REDIS_CHECK_MS)),
@@ -48,6 +52,17 @@ const nextStep = ({ reason, until }: Pause): string => {
 }
 
 const namesOf = ({ all }: Core['accounts']): string[] => all.map(({ name }) => name)
+
+/** Accounts that are missing from the configuration. */
+function accountsLook({ redis, keys, accounts, store }: Core): Look {
+  const missing = createMissingAccounts({
+    redis,
+    key: keys.accounts,
+    configured: namesOf(accounts),
+    openIn: async (account) => (await store.openPredictions(account)) + (await store.unknownAttempts(account)).length,
+  })
+  return pacedLook(async () => ({ account_missing: await missing() }), MISSING_PACE)
+}
 
 /** The rates of creates after 429s. */
 const rateLook =

@@ -4,6 +4,7 @@ import type { JobEvent } from '../../src/shared/jobs/rules/decision.ts'
 import { GateClosedError, type CommitResult } from '../../src/shared/jobs/ports.ts'
 import { transition } from '../../src/shared/jobs/rules/transitions.ts'
 import type { AccountRates } from '../../src/shared/limits/rules/budget.ts'
+import { createMissingAccounts } from '../../src/shared/conditions/redis-missing-accounts.ts'
 import { jobScene, type JobScene } from '../support/job-scene.ts'
 import { openGate } from '../support/open-gate.ts'
 import { context, prediction } from '../unit/support/job-states.ts'
@@ -159,4 +160,22 @@ describe('the gate of an account', () => {
     const last = await restarted(at)
     expect(await at.generation.unlistedSince(last, 'second', ['default', 'second'], 9000)).toBe(9000)
   })
+})
+
+test('an account that is left out of the configuration is missed while something of it is open', async () => {
+  const at = await scene()
+  const missing = (...configured: string[]): Promise<string | null> =>
+    createMissingAccounts({
+      redis: at.redis,
+      key: at.keys.accounts,
+      configured,
+      openIn: (account) => at.store.openPredictions(account),
+    })()
+  const id = await at.accepted()
+  await intend(at, id, 'second')
+  await at.happen(id, { type: 'observed', attempt: 1, prediction: prediction('starting', { id: 'p' }) })
+  expect(await missing('default', 'second')).toBeNull()
+  expect(await missing('default')).toBe('second: 1')
+  await at.happen(id, { type: 'observed', attempt: 1, prediction: prediction('canceled', { id: 'p' }) })
+  expect(await missing('default')).toBeNull()
 })

@@ -35,13 +35,18 @@ const never = new AbortController().signal
 function preparer(outcome: HandOverOutcome | Error, note: (job: string) => Promise<void> = () => Promise.resolve()) {
   const opened: Readable[] = []
   const copies = new Map<string, RemoteFile>()
+  const upload = (account: string): Promise<HandOverOutcome> => {
+    if (outcome instanceof Error) return Promise.reject(outcome)
+    const isOther = outcome.kind === 'taken' && account !== 'default'
+    return Promise.resolve(isOther ? { ...outcome, url: `${outcome.url}-${account}` } : outcome)
+  }
   const prepare = createPrepareInput({
     jobs: { whole: (one) => Promise.resolve(one) },
     uploads: {
       readMany: () => Promise.resolve([RECORD]),
-      remote: (id) => Promise.resolve(copies.get(id) ?? null),
-      rememberRemote(id, _account, remote) {
-        copies.set(id, remote)
+      remote: (id, account) => Promise.resolve(copies.get(`${account} ${id}`) ?? null),
+      rememberRemote(id, account, remote) {
+        copies.set(`${account} ${id}`, remote)
         return Promise.resolve()
       },
     },
@@ -52,9 +57,7 @@ function preparer(outcome: HandOverOutcome | Error, note: (job: string) => Promi
         return Promise.resolve(file)
       },
     },
-    accounts: oneAccount({
-      upstream: { uploadFile: () => (outcome instanceof Error ? Promise.reject(outcome) : Promise.resolve(outcome)) },
-    }),
+    accounts: { of: (name) => oneAccount({ upstream: { uploadFile: () => upload(name) } }, name).first },
     waits: { note },
     log: createLogger({ level: 'silent', readable: false }),
   })
@@ -110,4 +113,13 @@ test('a job that looked for a copy before another job made it, and asks for one 
   expect(await late).toMatchObject({ kind: 'ready', input: { image: 'https://r/f' } })
   expect(opened).toHaveLength(1)
   await closed(opened)
+})
+
+test('a file is uploaded once to each account in which it is needed', async () => {
+  const { prepare, opened } = preparer({ kind: 'taken', url: 'https://r/f', expiresAt: null })
+  const inputs = async (account: string) =>
+    Promise.all([prepare(job('job_1'), account, never), prepare(job('job_2'), account, never)])
+  for (const one of await inputs('default')) expect(one).toMatchObject({ input: { image: 'https://r/f' } })
+  for (const one of await inputs('second')) expect(one).toMatchObject({ input: { image: 'https://r/f-second' } })
+  expect(opened).toHaveLength(2)
 })

@@ -89,6 +89,12 @@ export const CONDITIONS = {
     "Creation waits until Replicate's predictions have been listed and compared with Redis",
     "Replicate's predictions have been compared with Redis",
   ),
+  account_missing: kind(
+    'error',
+    false,
+    'Predictions are in an account that is not configured, and can be neither read nor canceled. Configure the account again',
+    'The accounts of all predictions are configured',
+  ),
   redis_unfit: kind('error', false, 'Redis is unsuitable for this service', 'Redis is suitable again'),
   redis_filling: kind('warn', false, 'Redis is filling up: new jobs are refused', 'Redis has room again'),
   storage_failing: kind('error', false, 'Files cannot be stored', 'Files can be stored again'),

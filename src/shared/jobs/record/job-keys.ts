@@ -78,6 +78,8 @@ export function createJobKeys(prefix: string) {
     forecasts: (priority: Priority) => `${tag}:forecasts:${priority}`,
     /** set: `<job>:<n>` of each attempt with an open prediction */
     open: (account: string) => `${tag}:account:${account}:open`,
+    /** set: names of the accounts that were ever configured */
+    accounts: `${tag}:accounts`,
     /** hash: create budget and pause */
     account: (account: string) => `${tag}:account:${account}`,
     readBudget: (account: string) => `${tag}:account:${account}:reads`,
