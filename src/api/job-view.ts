@@ -8,6 +8,7 @@ import { formatDuration } from '../shared/values/duration.ts'
 import { fieldsWith, isFinal, type ArtifactRecord, type JobRecord } from '../shared/jobs/rules/job.ts'
 import { endsOf, keepOf, type DeploymentKeep, type Keep } from '../shared/jobs/rules/keep.ts'
 import type { Pause } from '../shared/jobs/ports.ts'
+import { brokenTarget } from '../shared/jobs/rules/place.ts'
 import { shownRate } from '../shared/limits/rules/budget.ts'
 import type { Json } from '../shared/values/json.ts'
 import { pick } from '../shared/values/pick.ts'
@@ -80,6 +81,11 @@ const budgetWords = ({ perMinute, ceiling }: { perMinute: number; ceiling: numbe
 
 /** A limit of jobs in flight, by its scope. */
 function limitWords(scope: string): Words {
+  if (brokenTarget(scope) !== null)
+    return {
+      reason: 'upstream',
+      detail: 'The model fails at Replicate. Its predictions are paused, and then tried one by one.',
+    }
   if (scope.startsWith('preset:')) return { reason: 'preset_limit', detail: 'This preset is at its concurrency limit.' }
   if (scope.startsWith('tenant:'))
     return { reason: 'concurrency', detail: 'As many jobs of this tenant are in flight as its limit allows.' }

@@ -14,7 +14,7 @@ import {
   type Pause,
 } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
-import { accountScope, pauseScopesOf } from '../shared/jobs/rules/place.ts'
+import { accountScope, brokenTarget, pauseScopesOf } from '../shared/jobs/rules/place.ts'
 import type { ManualPauses } from '../shared/limits/ports.ts'
 import { sumOf } from '../shared/values/sum.ts'
 import type { Crowd } from '../shared/jobs/rules/sharing.ts'
@@ -88,7 +88,9 @@ export function createWaiting({ store, accountsFor, conditions, waits, manual }:
     const condition = lasting.find(({ name }) => isStopped(name))?.name ?? null
     const rate = { perMinute: sumOf(rates, (one) => one.perMinute), ceiling: sumOf(rates, (one) => one.ceiling) }
     const pause = pauseOfAll(pauses)
-    return { for: 'turn', crowd, blocked, manual: held?.reason ?? null, pause, condition, wait, rate }
+    const isBroken = held !== null && brokenTarget(held.scope) !== null
+    const holder = isBroken ? { blocked: held.scope, manual: null } : { blocked, manual: held?.reason ?? null }
+    return { for: 'turn', crowd, ...holder, pause, condition, wait, rate }
   }
 
   /** During a resubmission the newest attempt decides whether the job waits. */

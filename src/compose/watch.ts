@@ -29,6 +29,7 @@ export function watchDeployment(core: Core, looks: readonly Look[], log: Logger)
       pauseLook(core),
       accountsLook(core),
       rateLook(core),
+      modelLook(core),
       troubleLook(core),
       checkLook('redis_unfit', rememberCheck(redisFitness(core), REDIS_CHECK_MS)),
       checkLook('storage_failing', core.storageCheck),
@@ -106,6 +107,13 @@ function pauseLook({ store, accounts }: Core): Look {
     return Object.fromEntries(PAUSES.map((reason) => [`pause_${reason}`, detail(reason)]))
   }
 }
+
+const modelLook =
+  ({ store }: Core): Look =>
+  async () => {
+    const failing = await store.failingModels()
+    return { model_failing: failing.length === 0 ? null : failing.join(', ') }
+  }
 
 const troubleLook =
   ({ store, webhooks, notifications, accounts }: Core): Look =>

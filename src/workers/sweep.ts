@@ -6,7 +6,7 @@ import { attemptOf, effectKey, isFinal } from '../shared/jobs/rules/job.ts'
 import type { Lifecycle } from '../shared/jobs/lifecycle.ts'
 import type { DueMember } from '../shared/jobs/record/due-member.ts'
 import type { NotificationStore } from '../shared/notifications/ports.ts'
-import type { Doorbells, DueIndex, JobLine, JobLoader } from '../shared/jobs/ports.ts'
+import type { Doorbells, DueIndex, JobLine, JobLoader, ModelBreakers } from '../shared/jobs/ports.ts'
 import { NewerRecordError } from '../shared/jobs/record/record-codec.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
 import { ageBased, expiresSoon, type Timings } from '../shared/jobs/rules/timings.ts'
@@ -21,7 +21,10 @@ interface OpenAttempt {
 }
 
 export interface SweepDependencies {
-  store: JobLoader & DueIndex & Pick<JobLine, 'keepInLine' | 'wakeLanes' | 'holders' | 'freeSlot'>
+  store: JobLoader &
+    DueIndex &
+    Pick<JobLine, 'keepInLine' | 'wakeLanes' | 'holders' | 'freeSlot'> &
+    Pick<ModelBreakers, 'halfOpenModels'>
   lifecycle: Lifecycle
   doorbells: Doorbells
   cleanUp: () => Promise<void>
@@ -164,6 +167,7 @@ export function createSweep({
   return async (signal: AbortSignal): Promise<void> => {
     await takeDue(signal)
     await freeSlots()
+    await store.halfOpenModels()
     await store.wakeLanes()
     // For those that are in line again, and because a doorbell may have been lost.
     await doorbells.line()

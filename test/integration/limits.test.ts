@@ -15,7 +15,11 @@ const MODEL = 'black-forest-labs/flux-schnell'
 let service: TestService
 let operator: ReturnType<typeof createOperator>
 beforeAll(async () => {
-  service = await startService({ env: { KEY_PREFIX }, simulator: { speed: 20 }, timings: { sweepInterval: 200 } })
+  service = await startService({
+    env: { KEY_PREFIX },
+    simulator: { speed: 20 },
+    timings: { sweepInterval: 200, conditionCheck: 200, troublePause: { first: 300, longest: 1000 } },
+  })
   operator = createOperator(service)
 })
 afterAll(() => service.stop())
@@ -68,7 +72,7 @@ describe('limits', () => {
     expect(await service.client.setLimits({ scope, creates_per_minute: 120 })).toMatchObject({
       creates_per_minute: 120,
     })
-    expect((await service.client.health()).budget.creates).toMatchObject({ per_minute: 120, ceiling: 120, burst: 2 })
+    expect((await service.client.health()).budget.creates).toMatchObject({ per_minute: 120, ceiling: 120 })
     expect(await service.client.setLimits({ scope, creates_per_minute: null })).toMatchObject({
       creates_per_minute: 60_000,
     })
@@ -177,7 +181,43 @@ describe('a pause by hand', () => {
 
   test('concerns the account, the tenant, the preset with its own tenants, and the target of a job', () => {
     const job = { tenant: 't', account: 'a', preset: 'p', model: 'o/m', deployment: null, version: null }
-    expect(pauseScopesOf(job)).toEqual(['all', 'account:a', 'tenant:t', 'preset:p', 'preset:p@t', 'model:o/m'])
+    expect(pauseScopesOf(job)).toEqual([
+      'all',
+      'account:a',
+      'tenant:t',
+      'preset:p',
+      'preset:p@t',
+      'model:o/m',
+      'breaker:model:o/m',
+    ])
+  })
+})
+
+test('a model that fails at Replicate is paused, tried one by one, and used as ever when it works again', async () => {
+  await service.simulator.faults({ predictions: { fail: {} } })
+  const jobs = await Promise.all(Array.from({ length: 12 }, submit))
+  const other = service.client.run({ preset: 'story-page', input: { prompt: 'another model' } }).catch(() => null)
+  const held = await waitFor('a job to say that its model fails', async () => {
+    const seen = await Promise.all(jobs.map(({ id }) => service.client.get(id)))
+    return seen.find(({ waiting_for }) => waiting_for?.detail.startsWith('The model fails at Replicate.'))
+  })
+  expect(held.waiting_for?.reason).toBe('upstream')
+  const failing = await waitFor('the condition', async () => {
+    const { conditions } = await service.client.health()
+    return conditions.find(({ name }) => name === 'model_failing')
+  })
+  expect(failing).toMatchObject({ detail: expect.stringContaining(`model:${MODEL}`), stops_creation: false })
+  // It is no pause by hand.
+  expect(await service.client.pauses()).toEqual([])
+  await service.simulator.faults({ predictions: null })
+  await other
+  const ended = await Promise.all(jobs.map(({ id }) => finished(service, id)))
+  // The first ones may have failed three times each; the breaker saved the others.
+  expect(ended.filter(({ status }) => status === 'succeeded').length).toBeGreaterThanOrEqual(6)
+  await Promise.all(Array.from({ length: 6 }, async () => finished(service, (await submit()).id)))
+  await waitFor('the condition to end', async () => {
+    const { conditions } = await service.client.health()
+    return conditions.every(({ name, detail }) => name !== 'model_failing' || !detail.includes(MODEL))
   })
 })
 

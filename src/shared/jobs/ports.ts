@@ -267,6 +267,14 @@ export interface AccountRoom {
   hasRoom(account: string): Promise<boolean>
 }
 
+/** Circuit breakers of models, deployments and versions, which failures of the platform trip. */
+export interface ModelBreakers {
+  /** Lets one create pass for each whose pause has ended. */
+  halfOpenModels(): Promise<void>
+  /** Those that are paused, or let creates pass one by one, such as `model:owner/name`. */
+  failingModels(): Promise<string[]>
+}
+
 /** Keeps intents back until Redis's memory was compared with upstream's list. */
 export interface RecoveryGate {
   /**
@@ -448,6 +456,7 @@ export interface JobStore
     Retention,
     JobFigures,
     CreateRates,
+    ModelBreakers,
     DeadLetters,
     RedisClock {}
 

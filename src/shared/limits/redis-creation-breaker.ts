@@ -6,6 +6,7 @@ import {
   type CreateRate,
   type CreateRates,
   type CreationBreaker,
+  type ModelBreakers,
   type StorageHealth,
   type WebhookSilence,
 } from '../jobs/ports.ts'
@@ -20,6 +21,10 @@ const pauseClock = [clockLua, lua('pause-clock.lua')]
 const beginProbe = loadScript(lua('begin-probe.lua'), { flags: ['allow-oom'], includes: [clockLua] })
 const endProbe = loadScript(lua('end-probe.lua'), { flags: ['allow-oom'], includes: pauseClock })
 const endRefusal = loadScript(lua('end-refusal.lua'), { flags: ['allow-oom'], includes: pauseClock })
+const halfOpenModels = loadScript(lua('half-open-models.lua'), {
+  flags: ['allow-oom'],
+  includes: [clockLua, lua('model-breaker.lua')],
+})
 const pauseAccount = loadScript(lua('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
 
 const readRate = loadScript(lua('read-rate.lua'), {
@@ -29,6 +34,9 @@ const readRate = loadScript(lua('read-rate.lua'), {
 
 const number = z.coerce.number()
 const rateReply = z.tuple([number, number, number, z.string(), number, number, number, number])
+
+/** The field that a breaker has which is not closed (model-breaker.lua). */
+const OPENED = ' opened'
 
 const pauseSchema = z.object({
   // A newer release may pause for a reason that this one does not know.
@@ -50,7 +58,7 @@ export function createRedisCreationBreaker({
   timings: Pick<Timings, 'readTimeout' | 'troublePause' | 'rateQuiet' | 'rateDoubling'>
   /** Approximate time of Redis, ms. */
   now: () => number
-}): CreationBreaker & StorageHealth & WebhookSilence & CreateRates {
+}): ModelBreakers & CreationBreaker & StorageHealth & WebhookSilence & CreateRates {
   const pauseOf = singleFlight(async (account) => {
     const fields = ['paused_until', 'pause_reason', 'half_open'] as const
     const [until, reason, halfOpen] = await redis.hmget(keys.account(account), ...fields)
@@ -94,6 +102,16 @@ export function createRedisCreationBreaker({
     },
 
     pause: async (account) => (await pauseOf(account)).result,
+
+    async halfOpenModels() {
+      if ((await redis.exists(keys.modelBreakers)) === 1)
+        await halfOpenModels(redis, [keys.modelBreakers, keys.pauses, keys.pauseClocks], [])
+    },
+
+    async failingModels() {
+      const fields = await redis.hkeys(keys.modelBreakers)
+      return fields.flatMap((field) => (field.endsWith(OPENED) ? field.slice(0, -OPENED.length) : [])).sort()
+    },
 
     async storageFailed() {
       const at = now()

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ServiceError } from '../errors/service-error.ts'
 import { jsonObject } from '../jobs/rules/job.ts'
 import type { JobKeys } from '../jobs/record/job-keys.ts'
+import { brokenTarget } from '../jobs/rules/place.ts'
 import { clockLua } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import type { JsonObject } from '../values/json.ts'
@@ -114,6 +115,7 @@ export function createRedisLimitStore({
     async pauses() {
       const [found, clocks] = await Promise.all([redis.hgetall(keys.pauses), redis.hgetall(keys.pauseClocks)])
       return Object.entries(found)
+        .filter(([scope]) => brokenTarget(scope) === null)
         .map(([scope, text]): ManualPause => ({
           scope,
           ...pauseText.parse(JSON.parse(text)),

@@ -71,6 +71,12 @@ export const CONDITIONS = {
     'Replicate limits new predictions to less than the configured budget',
     'New predictions are created at the configured rate again',
   ),
+  model_failing: kind(
+    'warn',
+    false,
+    'A model fails at Replicate: its predictions are paused, and tried one by one',
+    'The models that failed at Replicate work again',
+  ),
   pause_storage: kind(
     'error',
     true,

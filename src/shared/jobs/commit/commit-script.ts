@@ -65,6 +65,17 @@ export interface CommitOperations {
   may_spend: [id: string, subject: string, amount: number, limit: number | '', from: number, until: number]
   may_store: [tenants: KeyIndex, tenant: string, bytes: string, files: string]
   mine: [value: string]
+  model_fault: [
+    pauses: KeyIndex,
+    clocks: KeyIndex,
+    target: string,
+    sent: number,
+    limit: number,
+    first: number,
+    longest: number,
+  ]
+  model_pass: [pauses: KeyIndex, clocks: KeyIndex, target: string, lease: number]
+  model_works: [pauses: KeyIndex, clocks: KeyIndex, target: string, sent: number]
   owe: [
     due: KeyIndex,
     subscribed: KeyIndex,

@@ -47,6 +47,8 @@
               in_batch live job from to | stop_batch reason | batch_done ms member (when this commit completed the batch)
               on the account: throttled ms sent rate burst (a 429 of a create that was sent at that time; the figures that it states, or '')
                               pause ms reason | healthy | fault limit first longest reason | crowd limit ms (a sorted set)
+                              model_pass pauses clocks target ms | model_works pauses clocks target sent | model_fault pauses clocks target
+                              sent limit first longest (on the circuit breakers of models: model-breaker.lua)
                               probe_back claim (the one create of a half-open account was not sent)
               `_in`: ms from this commit. `_line`: text prefixed with the time. `_paused`: the pause clock of the
               account, and of pauses by hand of the scopes. An operation names further
@@ -90,10 +92,13 @@ local type_of = {
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
   budgets_are = 'hash', may_spend = 'hash', charge_budget = 'hash', correct_budget = 'hash',
   may_store = 'hash', count_stored = 'hash', count_spending = 'hash', owe = 'read',
-  pause = 'hash', throttled = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
+  pause = 'hash', model_pass = 'hash', model_fault = 'hash', model_works = 'hash', throttled = 'hash', healthy = 'hash', fault = 'hash', probe_back = 'hash',
 }
 -- The types of further keys, whose indexes are the first arguments.
-local types_beside = { hset_paused = { 'hash' }, hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' }, may_store = { 'hash' } }
+local types_beside = {
+  hset_paused = { 'hash' }, hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' }, may_store = { 'hash' },
+  model_pass = { 'hash', 'hash' }, model_fault = { 'hash', 'hash' }, model_works = { 'hash', 'hash' },
+}
 
 -- The least number of arguments of each operation; pairs of them where it lists fields and values.
 local least = {
@@ -102,7 +107,7 @@ local least = {
   generation = 3, deployment = 1, free = 0, mine = 1, below = 2, room = 4, leased = 2, land = 10, first = 1, afford = 1, hold = 5,
   budgets_are = 2, may_spend = 6, charge_budget = 5, correct_budget = 3, count_spending = 3, settle = 10,
   may_begin = 2, in_batch = 4, stop_batch = 1, may_store = 4, count_stored = 3, pause = 2, healthy = 0, fault = 4,
-  probe_back = 1, throttled = 4, owe = 9,
+  probe_back = 1, throttled = 4, model_pass = 4, model_fault = 7, model_works = 4, owe = 9,
 }
 
 -- 1. Checks. Nothing is written before all of them pass.
@@ -389,6 +394,9 @@ local function keys_at(...)
   end
   return unpack(names)
 end
+local function breaker_at(key, pauses, clocks)
+  return { breakers = key, pauses = KEYS[tonumber(pauses)], clocks = KEYS[tonumber(clocks)] }
+end
 at = 12
 while at <= #ARGV do
   local name, key, count = ARGV[at], KEYS[tonumber(ARGV[at + 1])], tonumber(ARGV[at + 2])
@@ -410,6 +418,13 @@ while at <= #ARGV do
   elseif name == 'pause' then
     pause_creation(key, now, tonumber(first), second)
     redis.call('HDEL', key, 'probe_lease')
+  elseif name == 'model_pass' then
+    model_pass(breaker_at(key, first, second), ARGV[at + 5], now, tonumber(ARGV[at + 6]))
+  elseif name == 'model_works' then
+    model_works(breaker_at(key, first, second), ARGV[at + 5], now, tonumber(ARGV[at + 6]))
+  elseif name == 'model_fault' then
+    local sent, limit, pause, longest = unpack(ARGV, at + 6, at + 9)
+    model_fault(breaker_at(key, first, second), ARGV[at + 5], now, tonumber(sent), tonumber(limit), tonumber(pause), tonumber(longest))
   elseif name == 'throttled' then
     local account = account_rate(redis.call('HMGET', key, unpack(RATE_FIELDS)), 1)
     local stated = { rate = tonumber(ARGV[at + 5]), burst = tonumber(ARGV[at + 6]) }

@@ -181,6 +181,22 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
     case 'breaker_pause':
       input.add('pause', keys.account(account), one.for, one.reason)
       return
+    case 'model_pass': {
+      const { pauses, clocks } = breakerKeys(input, keys)
+      input.add('model_pass', keys.modelBreakers, pauses, clocks, one.target, Math.round(one.lease))
+      return
+    }
+    case 'model_works': {
+      const { pauses, clocks } = breakerKeys(input, keys)
+      input.add('model_works', keys.modelBreakers, pauses, clocks, one.target, one.sent)
+      return
+    }
+    case 'model_fault': {
+      const { target, sent, limit, first, longest } = one
+      const { pauses, clocks } = breakerKeys(input, keys)
+      input.add('model_fault', keys.modelBreakers, pauses, clocks, target, sent, limit, first, longest)
+      return
+    }
     case 'create_throttled': {
       const { perMinute = '', burst = null } = one.stated ?? {}
       input.add('throttled', keys.account(account), Math.round(one.for), one.sent, perMinute, burst ?? '')
@@ -225,6 +241,12 @@ export function encodeConsequence(input: CommitScriptInput, one: Consequence, en
       one satisfies never
   }
 }
+
+/** The pauses of the circuit breakers of models, and their clocks. */
+const breakerKeys = (input: CommitScriptInput, keys: JobKeys) => ({
+  pauses: input.indexOf(keys.pauses),
+  clocks: input.indexOf(keys.pauseClocks),
+})
 
 /** Sets the score of a member to a moment; null: removes the member. */
 function setScore(input: CommitScriptInput, key: string, member: string, at: Moment | null): void {

@@ -19,6 +19,7 @@ const includes = [
   lua('redis/replication-id.lua'),
   lua('limits/pause-clock.lua'),
   lua('limits/manual-clock.lua'),
+  lua('limits/model-breaker.lua'),
   lua('limits/learned-rate.lua'),
   lua('credits/credits.lua'),
   lua('credits/budgets.lua'),

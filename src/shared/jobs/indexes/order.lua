@@ -141,9 +141,10 @@ local function limits_of(at, scopes, also)
   return limits, also and found[#names]
 end
 
--- The paused one of these scopes, if any.
+-- The paused one of these scopes, if any, by hand or by the circuit breaker of the target, which is the last one.
 local function paused_scope(at, scopes)
   local names = { 'all', unpack(scopes) }
+  names[#names + 1] = 'breaker:' .. scopes[#scopes]
   local found = redis.call('HMGET', at.pauses, unpack(names))
   for i, scope in ipairs(names) do
     if found[i] then

@@ -43,6 +43,8 @@ export function createJobKeys(prefix: string) {
     pauses: `${tag}:pauses`,
     /** hash: how long scopes were paused (limits/manual-clock.lua) */
     pauseClocks: `${tag}:pause-clocks`,
+    /** hash: circuit breakers of models (limits/model-breaker.lua) */
+    modelBreakers: `${tag}:model-breakers`,
     /** stream: what operators changed of limits and pauses, and who */
     operatorChanges: `${tag}:operator-changes`,
     /** string: number of doorbells that have claimed jobs of the line; names the next one (claim-line.lua) */

@@ -12,7 +12,7 @@ import { storedAttempt, type Commit, type Health, type PauseReason } from './dec
 import { historyLine } from './history.ts'
 import { isFinal, type Cause, type JobRecord, type JobState } from './job.ts'
 import { FIRST_KEEP, firstCleanUp } from './keep.ts'
-import { mayReturn, placeOf, scopesOf } from './place.ts'
+import { mayReturn, placeOf, scopesOf, targetScope } from './place.ts'
 import { isInFlight } from './sharing.ts'
 import { waitsForIntent } from './submit.ts'
 import type { Timings } from './timings.ts'
@@ -228,6 +228,8 @@ const orphans = (commit: Commit): Consequence[] =>
 const POLLED: ReadonlySet<Cause> = new Set(['poll', 'list'])
 /** Concurrent unknown outcomes that trip the circuit breaker of the account. */
 const UNKNOWN_LIMIT = 10
+/** Failures of the platform in a row that trip the circuit breaker of a model. */
+const MODEL_FAULTS = 10
 /** Consecutive faults that trip it; a refusal of the account trips it at once. */
 const FAULTS: Record<Exclude<Health, 'healthy'>, { limit: number; reason: PauseReason }> = {
   fault: { limit: 3, reason: 'upstream' },
@@ -236,8 +238,8 @@ const FAULTS: Record<Exclude<Health, 'healthy'>, { limit: number; reason: PauseR
 }
 
 /** What the commit shows about the account: whether its webhooks arrive, and whether creates work. */
-function accountSignals({ attempts }: JobState, commit: Commit, { cause, timings }: CommitContext): Consequence[] {
-  const { attempt, pause, throttled, health } = commit
+function accountSignals({ job, attempts }: JobState, commit: Commit, { cause, timings }: CommitContext): Consequence[] {
+  const { attempt, pause, throttled, health, model, takesBudget } = commit
   const sender = attempts.find(({ n }) => n === attempt?.n)
   const { troublePause } = timings
   const all: Consequence[] = []
@@ -255,6 +257,11 @@ function accountSignals({ attempts }: JobState, commit: Commit, { cause, timings
   else if (health !== undefined) all.push({ kind: 'breaker_fault', ...FAULTS[health], ...troublePause })
   if (attempt?.changes.state === 'unknown')
     all.push({ kind: 'breaker_unknown', limit: UNKNOWN_LIMIT, pause: troublePause.longest })
+  const target = targetScope(job)
+  const sent = sender?.intended_at ?? 0
+  if (takesBudget) all.push({ kind: 'model_pass', target, lease: 2 * troublePause.longest })
+  if (model === 'works') all.push({ kind: 'model_works', target, sent })
+  if (model === 'fails') all.push({ kind: 'model_fault', target, sent, limit: MODEL_FAULTS, ...troublePause })
   const claim = sender?.claim
   if (attempt?.changes.outcome === 'not_sent' && claim) all.push({ kind: 'breaker_unsent', claim })
   return all

@@ -145,6 +145,11 @@ type BreakerSignal =
   | { kind: 'breaker_unsent'; claim: string }
   /** Creation is paused for ms. */
   | { kind: 'breaker_pause'; for: number; reason: PauseReason }
+  /** A create for the target passes its circuit breaker; after `lease` ms another one may, if nothing is heard of it. */
+  | { kind: 'model_pass'; target: string; lease: number }
+  /** A prediction of the target, whose create was sent at `sent`, failed because of the platform, or ended otherwise. */
+  | { kind: 'model_fault'; target: string; sent: number; limit: number; first: number; longest: number }
+  | { kind: 'model_works'; target: string; sent: number }
   /** A create that was sent at `sent` was refused with 429: the rate of creates is lowered. */
   | { kind: 'create_throttled'; for: number; sent: number; stated: StatedRate | null }
 

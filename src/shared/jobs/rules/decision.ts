@@ -43,6 +43,8 @@ export interface Commit {
   /** Upstream refused a create with 429; `stated`: the limit that it names. */
   throttled?: { stated: StatedRate | null }
   health?: Health
+  /** Whether the prediction failed because of the platform, or ended otherwise. */
+  model?: 'fails' | 'works'
   /** Number of newly found predictions that no attempt owns. */
   orphans?: number
   /** The batch of the job lets no further job begin. */

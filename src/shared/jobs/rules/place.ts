@@ -76,5 +76,16 @@ export function scopesOf(
   ]
 }
 
-/** The scopes whose pauses by hand hold the job up. */
-export const pauseScopesOf = (job: Parameters<typeof scopesOf>[0]): string[] => ['all', ...scopesOf(job)]
+const BREAKER = 'breaker:'
+/** The scope of the pause by the circuit breaker of a target. */
+export const breakerScope = (target: string): string => BREAKER + target
+/** The target of such a scope; null: it is another scope. */
+export const brokenTarget = (scope: string): string | null =>
+  scope.startsWith(BREAKER) ? scope.slice(BREAKER.length) : null
+
+/** The scopes whose pauses hold the job up: those of operators, and last that of its target's circuit breaker. */
+export const pauseScopesOf = (job: Parameters<typeof scopesOf>[0]): string[] => [
+  'all',
+  ...scopesOf(job),
+  breakerScope(targetScope(job)),
+]

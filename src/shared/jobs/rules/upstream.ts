@@ -8,7 +8,7 @@ import {
 } from '../../artifacts/rules/output.ts'
 import { MAX_JSON_DEPTH } from '../../values/json-depth.ts'
 import type { Json } from '../../values/json.ts'
-import { classifyFailure } from '../../replicate/rules/failure-classes.ts'
+import { classifyFailure, isOfPlatform } from '../../replicate/rules/failure-classes.ts'
 import { isTerminal, type Prediction, type TerminalStatus } from '../../replicate/rules/prediction.ts'
 import { keptLogs } from '../../replicate/rules/last-logs.ts'
 import { progressFromLogs } from '../../replicate/rules/progress-from-logs.ts'
@@ -143,6 +143,7 @@ export const observed: Rule<'observed'> = (state, event, context) => {
     return {
       ...end,
       ...health,
+      ...modelSignal(prediction, prediction.status),
       job: { ...seen, metrics: prediction.metrics ?? {}, ...runFacts(job, prediction), ...end.job },
       attempt: { n: event.attempt, changes: { ...attempt, ...closed(prediction.status, context.cause) } },
       effects: { add: end.effects.add, remove: cancelsOf(state, event.attempt, prediction.id) },
@@ -261,6 +262,13 @@ function ending(
             ),
       )
   }
+}
+
+/** What the end of a prediction says about its model at Replicate. */
+function modelSignal(prediction: Prediction, status: TerminalStatus): Pick<Commit, 'model'> {
+  if (status === 'succeeded') return { model: 'works' }
+  if (status !== 'failed') return {}
+  return { model: isOfPlatform(prediction.error) ? 'fails' : 'works' }
 }
 
 /** A failure of the platform is retried inside the job; a failure of the model or the input fails the job. */

@@ -73,3 +73,6 @@ const OWN_FAULT = { code: 'prediction_failed', resubmit: false } as const
 export function classifyFailure(error: string | null): { code: string; resubmit: boolean; hopeless?: true } {
   return FAILURE_CLASSES.find(({ pattern }) => pattern.test(error ?? '')) ?? OWN_FAULT
 }
+
+/** Whether a failure concerns the platform, and neither the model nor its input. */
+export const isOfPlatform = (error: string | null): boolean => classifyFailure(error).code.startsWith('platform_')
