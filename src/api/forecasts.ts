@@ -21,6 +21,21 @@ const RUN_TIMES_FRESH_MS = 5_000
 const FOLLOWED = 100
 const FOLLOWED_FOR_MS = 3_600_000
 
+/** A job whose start is forecast. */
+export interface About {
+  /** It exists, so what comes true is known later. */
+  isReal: boolean
+  /** Jobs that would be submitted before it: of its class, and of these those of its lane. */
+  after: number
+  ofLane: number
+}
+
+const behind = (turn: Turn, after: number, ofLane: number): Turn => ({
+  ...turn,
+  ahead: turn.ahead + after,
+  slots: turn.slots.map((one) => ({ ...one, ahead: one.ahead + ofLane })),
+})
+
 const seconds = (ms: number): number => Math.round(ms / 100) / 10
 
 /**
@@ -84,8 +99,12 @@ export function createForecasts({ store, hub, accountsFor, log }: ForecastDepend
     return startsIn(start, errors)
   }
 
-  /** null: it does not wait for its turn. `isReal`: it exists, so what comes true is known later. */
-  return async (job: JobRecord, waiting: Waiting, isReal = true): Promise<Forecast | null> => {
+  /** null: it does not wait for its turn. */
+  return async (
+    job: JobRecord,
+    waiting: Waiting,
+    { isReal, after, ofLane }: About = { isReal: true, after: 0, ofLane: 0 },
+  ): Promise<Forecast | null> => {
     if (waiting?.for === 'start') {
       const wait = Math.max(0, Math.round((waiting.at - Date.now()) / 1000))
       return { position: null, starts_in: { p50: wait, p90: wait }, run_time: await runTimeOf(job) }
@@ -94,7 +113,7 @@ export function createForecasts({ store, hub, accountsFor, log }: ForecastDepend
     const runTime = await runTimeOf(job)
     // It joins the line when others have ended.
     if (waiting.crowd !== null) return { position: null, starts_in: null, run_time: runTime }
-    const turn = await store.turnOf(placeOf(job))
+    const turn = behind(await store.turnOf(placeOf(job)), after, ofLane)
     // Nobody knows when an operator resumes it, a condition ends, or an account has a slot.
     const isOpen = waiting.condition !== null || waiting.manual !== null || waiting.blocked?.startsWith('account:')
     const starts_in = isOpen ? null : await startOf(job, turn, runTime, isReal)

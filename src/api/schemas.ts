@@ -298,6 +298,15 @@ export const outputQuerySchema = z.strictObject({
     ),
 })
 
+export const submitQuerySchema = z.strictObject({
+  explain: z
+    .literal('1')
+    .optional()
+    .describe(
+      '`1`: validates the request and explains what it would do, with status 200. Nothing is submitted or changed.',
+    ),
+})
+
 export const getQuerySchema = z.strictObject({
   wait: z.coerce.number().int().min(1).max(60).optional().describe('Seconds to wait for the final state.'),
   include: z.literal('history').optional().describe('`history` adds the history of the job, oldest entry first.'),

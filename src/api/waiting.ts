@@ -119,3 +119,5 @@ export function createWaiting({ store, accountsFor, conditions, waits, manual }:
     }
   }
 }
+
+export type WaitingOf = ReturnType<typeof createWaiting>

@@ -1,4 +1,4 @@
-import type { Batch, Job } from '../client/types.ts'
+import type { Batch, Explanation, Forecast, Job } from '../client/types.ts'
 import { printLine, printText } from './terminal.ts'
 import { batchLine, credits, labelOf, nameOf, secondsBetween, span, stateOf } from './format.ts'
 
@@ -39,6 +39,7 @@ export function printJob(job: Job): void {
     ['id', job.id],
     ['status', stateOf(job)],
     ['waits for', job.waiting_for?.detail ?? null],
+    ['start', forecastOf(job.forecast)],
     ['target', nameOf(job)],
     ['user', job.user],
     ['batch', job.batch],
@@ -65,6 +66,45 @@ export function printBatch(batch: Batch, jobs: readonly Job[]): void {
     ['credits', batch.cost === null ? null : credits(batch.cost.captured)],
   ])
   for (const job of jobs) printLine(jobLine(job))
+}
+
+/** `5 s to 12 s` */
+const rangeOf = ({ p50, p90 }: { p50: number; p90: number }): string => `${span(p50)} to ${span(p90)}`
+
+/** Position and expected start. */
+function forecastOf(forecast: Forecast | null | undefined): string | null {
+  if (!forecast) return null
+  const { position, starts_in } = forecast
+  const ahead = position === null ? [] : [position === 0 ? 'next' : `${position} before it`]
+  return [...ahead, ...(starts_in === null ? [] : [`starts in ${rangeOf(starts_in)}`])].join(', ') || null
+}
+
+/** What a submission would do. */
+export function printExplanation({ jobs, runs, cost, ...explained }: Explanation): void {
+  const { budgets, limits, accounts, waiting_for, forecast, last_forecast } = explained
+  printTable([
+    ['jobs', String(jobs)],
+    ...runs.map(({ jobs: count, preset, deployment, model, version, priority }): [string, string] => [
+      'runs',
+      `${count} x ${preset ?? deployment ?? model ?? version ?? ''} (${priority})`,
+    ]),
+    ['credits', cost.unpriced === jobs ? null : credits(cost.hold)],
+    ['without a price', cost.unpriced === 0 ? null : String(cost.unpriced)],
+    ['balance', cost.balance === null ? null : `${credits(cost.balance)}, then ${credits(cost.balance_after ?? 0)}`],
+    ...budgets.map(({ title, id, used_after, limit }): [string, string] => [
+      'budget',
+      `${title || id}: ${credits(used_after)} of ${credits(limit)}`,
+    ]),
+    ...limits.map(({ name, scope, used, limit }): [string, string] => [
+      'limit',
+      `${name} ${scope}: ${used} of ${limit}`,
+    ]),
+    ['accounts', accounts.join(', ')],
+    ['waits for', waiting_for?.detail ?? null],
+    ['start', forecastOf(forecast)],
+    ['last start', jobs === 1 ? null : forecastOf(last_forecast)],
+    ['run time', forecast?.run_time ? rangeOf(forecast.run_time) : null],
+  ])
 }
 
 /** A job in one line. */

@@ -1,12 +1,12 @@
 import type { Command } from 'commander'
 import type { Client } from '../client/client.ts'
-import type { Batch, Job } from '../client/types.ts'
+import type { Batch, Explanation, Job } from '../client/types.ts'
 import type { Finish } from './command.ts'
 import { connect, withConnection, type ConnectionOptions } from './connection.ts'
 import { EXIT, UsageError } from './failures.ts'
 import { everyJob, followBatch, followJob, stillRunning, interruptible } from './follow.ts'
 import { batchLine, secondsBetween, span } from './format.ts'
-import { endOf, jobLine, printResult, withSaved } from './print-job.ts'
+import { endOf, jobLine, printExplanation, printResult, withSaved } from './print-job.ts'
 import { readInput, readItems, readObject, readPairs } from './read-input.ts'
 import { collect, whole } from './option-values.ts'
 import { saveFiles } from './save-files.ts'
@@ -23,6 +23,7 @@ interface TargetOptions extends ConnectionOptions {
   webhook?: string
   idempotencyKey?: string
   save?: string
+  explain?: boolean
 }
 
 interface SubmitCommandOptions extends TargetOptions {
@@ -63,6 +64,7 @@ const withTarget = (command: Command): Command =>
     .option('--webhook <url>', 'send a signed webhook at the end; the webhook secret of the tenant signs it')
     .option('--idempotency-key <key>', 'a repeated key returns the first submission')
     .option('--save <folder>', 'save the files into this folder')
+    .option('--explain', 'say what it would cost, which limits apply and when it would start; submit nothing')
 
 const targetOf = ({ preset, model, modelVersion, deployment }: TargetOptions) => ({
   preset,
@@ -102,6 +104,7 @@ async function submit(options: SubmitCommandOptions): Promise<number> {
     start_within: startWithin,
   }
   const client = await connect(options)
+  if (options.explain) return explained(await client.explain(request), json)
   const job = await client.submit(request, submissionOf(options))
   if (!wait && save === undefined) {
     if (json) printJson(job)
@@ -112,6 +115,12 @@ async function submit(options: SubmitCommandOptions): Promise<number> {
     followJob(client, job, { screen: process.stderr, signal, json }),
   )
   return reportJob(client, last, { json, save })
+}
+
+function explained(explanation: Explanation, json: boolean): number {
+  if (json) printJson(explanation)
+  else printExplanation(explanation)
+  return EXIT.ok
 }
 
 /** Prints the completion of a job: its result on stdout, a summary on stderr. Returns the exit code. */
@@ -150,18 +159,17 @@ async function batch(file: string, options: BatchCommandOptions): Promise<number
   const { metadata, webhook, sequential, stopOnFailureRate, maxSpend, save, wait, json = false } = options
   const items = await readItems(file)
   const client = await connect(options)
-  const made = await client.batch(
-    {
-      defaults: targetOf(options),
-      items,
-      sequential,
-      stop_on_failure_rate: stopOnFailureRate,
-      max_spend: maxSpend,
-      metadata: readPairs('metadata', metadata),
-      webhook: webhookOf(webhook),
-    },
-    submissionOf(options),
-  )
+  const request = {
+    defaults: targetOf(options),
+    items,
+    sequential,
+    stop_on_failure_rate: stopOnFailureRate,
+    max_spend: maxSpend,
+    metadata: readPairs('metadata', metadata),
+    webhook: webhookOf(webhook),
+  }
+  if (options.explain) return explained(await client.explainBatch(request), json)
+  const made = await client.batch(request, submissionOf(options))
   if (!wait) {
     if (json) printJson(made)
     else printLine(made.id)

@@ -44,6 +44,7 @@ import type {
   Batch,
   Credits,
   DoctorReport,
+  Explanation,
   Health,
   HistoryEntry,
   Job,
@@ -115,6 +116,11 @@ export type * from './types.ts'
 export interface Client extends NotificationClient {
   /** Submits a job. Files in its input are uploaded first. */
   submit(request: SubmitRequest, options?: SubmitOptions): Promise<StreamableJob>
+  /**
+   * What the submission of a job would do now: price, limits, position and start. Rejects as the submission would. Nothing is
+   * submitted; files in its input are uploaded, and removed after a day.
+   */
+  explain(request: SubmitRequest, options?: CallOptions): Promise<Explanation>
   /** Submits a job and waits for it. Rejects with a JobFailedError if it failed or was canceled. */
   run(request: SubmitRequest, options?: RunOptions<Job>): Promise<Job>
   get(id: string, options?: LinkOptions & CallOptions): Promise<StreamableJob>
@@ -160,6 +166,8 @@ export interface Client extends NotificationClient {
   batch(request: SubmitBatchRequest, options?: SubmitOptions): Promise<Batch>
   /** Submits a set of jobs and waits until all are final, with any status. */
   runBatch(request: SubmitBatchRequest, options?: RunOptions<Batch>): Promise<Batch>
+  /** Explains a batch as `explain` does a job. */
+  explainBatch(request: SubmitBatchRequest, options?: CallOptions): Promise<Explanation>
   getBatch(id: string, options?: CallOptions): Promise<Batch>
   /** The batch once it is complete, over lost connections and restarts of the service. */
   waitBatch(id: string, options?: WaitOptions<Batch>): Promise<Batch>
@@ -273,6 +281,16 @@ export function createClient(options: ClientOptions): Client {
       throw error
     }
   }
+
+  /** A question changes nothing, so it may be repeated. */
+  const ask = (
+    path: string,
+    callOptions: CallOptions,
+    prepare: (signal: AbortSignal | undefined) => unknown,
+  ): Promise<Explanation> =>
+    within(callOptions, async (signal) =>
+      json(`${path}?explain=1`, { ...posted(await prepare(signal)), repeatable: true, signal }),
+    )
 
   const upload = (file: FileLike, { name, ...callOptions }: UploadOptions = {}): Promise<Upload> =>
     within(callOptions, async (signal) => {
@@ -413,6 +431,10 @@ export function createClient(options: ClientOptions): Client {
 
   return {
     submit,
+    explain: (request, callOptions = {}) =>
+      ask('/v1/jobs', callOptions, (signal) => prepareJob(request, preparing(signal))),
+    explainBatch: (request, callOptions = {}) =>
+      ask('/v1/batches', callOptions, (signal) => prepareBatch(request, preparing(signal))),
 
     run: async (request, runOptions = {}) => {
       const done = await run(runOptions, (how) => submit(request, how), isFinal, wait)

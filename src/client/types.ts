@@ -407,6 +407,60 @@ export interface HistoryEntry {
   error?: string
 }
 
+/** What a submission would do now. Nothing was submitted. */
+export interface Explanation {
+  jobs: number
+  /** The kinds of jobs, with what they run: the target that the request was resolved to. */
+  runs: {
+    /** The preset of the job. */
+    preset: string | null
+    /** `owner/name`; null when only a version was given. */
+    model: string | null
+    version: string | null
+    /** `owner/name` of the deployment, when the job was submitted to one. */
+    deployment: string | null
+    priority: Priority
+    jobs: number
+  }[]
+  /** Micro-credits. */
+  cost: {
+    /** The amount that would be held. */
+    hold: number
+    /** Number of jobs without a price. */
+    unpriced: number
+    /** null if the credit is not limited, or the key lacks the scope `credits:read`. */
+    balance: number | null
+    /** The balance after the hold; null as above. */
+    balance_after: number | null
+  }
+  /** The budgets of the tenant that would count the jobs; empty without the scope `credits:read`. */
+  budgets: {
+    id: string
+    title: string
+    limit: number
+    hard: boolean
+    used: number
+    used_after: number
+    resets_at: string
+  }[]
+  /** The limits of waiting jobs and of jobs in flight that apply, with their present use. */
+  limits: {
+    name: 'queued_jobs' | 'concurrency'
+    /** What the limit concerns, such as `tenant:acme` or `preset:portrait`. */
+    scope: string
+    limit: number
+    used: number
+  }[]
+  /** Names of the Replicate accounts that may run the jobs. */
+  accounts: string[]
+  /** What the first job would wait for. */
+  waiting_for: WaitingFor | null
+  /** Of the first job. */
+  forecast: Forecast | null
+  /** Of the last job; null for a batch whose jobs run one after another. */
+  last_forecast: Forecast | null
+}
+
 export type JobPage = Page<Job>
 
 /** Input and results of a job, to be stored with the files. */

@@ -11,6 +11,8 @@ import { createJobView } from '../api/job-view.ts'
 import { startAnswerers } from '../api/front/answerers.ts'
 import { frontRoutes } from '../api/front/front-routes.ts'
 import { createSentAgain } from '../api/front/sent-again.ts'
+import { createWaiting } from '../api/waiting.ts'
+import { createExplain } from '../api/explain.ts'
 import { createUntilFinal } from '../api/until-final.ts'
 import { createMayRun, createResolveJob } from '../api/resolve-job.ts'
 import { createModelLogs } from '../api/model-logs.ts'
@@ -153,7 +155,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   })
   const accountsFor = (job: Pick<JobRecord, 'tenant' | 'preset'>): string[] => allowedAccounts(accountsOf(config), job)
   const forecastOf = createForecasts({ store, hub, accountsFor, log })
-  const waitingOf = { store, accountsFor, conditions, waits: core.waits, manual: core.limits }
+  const waitingOf = createWaiting({ store, accountsFor, conditions, waits: core.waits, manual: core.limits })
   const show = createShowJob(view, waitingOf, forecastOf)
   const streams = createEventStreams({
     hub,
@@ -240,6 +242,19 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     warnings: core.warnings,
     full: capacity.full,
   })
+  const explain = createExplain({
+    store,
+    lifecycle,
+    inputs,
+    mayRunUnpriced,
+    credits: core.credits,
+    budgets: core.budgets,
+    accountsFor,
+    view,
+    waitingOf,
+    forecastOf,
+    full: capacity.full,
+  })
   const answering = createRedisAnswering({ redis, keys })
   const answerers = await startAnswerers(answering, log)
   scope.defer('answerers', answerers.stop)
@@ -253,6 +268,8 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     mayRun,
     retryPlaces,
     acceptJob,
+    explain,
+    account: DEFAULT_ACCOUNT,
     inputs,
     idempotencyOf,
     keep: config.keep,
@@ -307,6 +324,7 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
         resolveJob,
         mayRun,
         mayRunUnpriced,
+        explain,
         auth,
         account: DEFAULT_ACCOUNT,
         keep: config.keep,

@@ -1435,6 +1435,7 @@ describe('the commit script', () => {
   /** Complete, or it does not compile. */
   const OPERATIONS: Record<CommitOperation, true> = {
     afford: true,
+    ask: true,
     batch_done: true,
     budgets_are: true,
     charge_budget: true,

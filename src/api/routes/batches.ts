@@ -12,6 +12,7 @@ import { sameAgain, type NewJob } from '../../shared/jobs/rules/new-job.ts'
 import { isObject, type JsonObject } from '../../shared/values/json.ts'
 import { inRequest, inRetry, isRefusal, knownOutcome, queueFull, refusedAccept } from '../accepting.ts'
 import type { IdempotencyOf, IdempotencyScope } from '../idempotency.ts'
+import type { Explain } from '../explain.ts'
 import type { Auth } from '../auth.ts'
 import { createOwned } from '../owned.ts'
 import type { Job, ManifestLine } from '../description/jobs.ts'
@@ -37,6 +38,7 @@ import {
   parseWith,
   fieldsOf,
   queryObject,
+  submitQuerySchema,
 } from '../schemas.ts'
 import { answerToken } from './tokens.ts'
 
@@ -48,6 +50,7 @@ export interface BatchRoutesDependencies {
   resolveJob: ResolveJob
   mayRun: MayRun
   mayRunUnpriced: MayRunUnpriced
+  explain: Explain
   inputLimits: InputLimits
   idempotencyOf: IdempotencyOf
   retryPlaces: () => RetryPlaces
@@ -80,6 +83,7 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
     resolveJob,
     mayRun,
     mayRunUnpriced,
+    explain,
     inputLimits,
     idempotencyOf,
     retryPlaces,
@@ -204,9 +208,23 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
         ...job,
         ...withProgress(job, webhook),
       }))
-    return accept(request, batch, items, scope, files).catch((error: unknown) => {
+    const { explain: isQuestion } = parseWith(submitQuerySchema, queryObject(request.query))
+    const answer =
+      isQuestion === undefined
+        ? accept(request, batch, items, scope, files)
+        : question(request.principal, batch, items, files)
+    return answer.catch((error: unknown) => {
       throw inRequest(error, (job) => `/items/${job}/input`)
     })
+  }
+
+  async function question(
+    by: Principal,
+    { in_sequence: inSequence }: NewBatch,
+    items: () => Promise<NewJob[]>,
+    files: TakenFiles,
+  ): Promise<ApiResponse> {
+    return { status: 200, body: await explain(by, { jobs: await items(), files, inSequence }) }
   }
 
   /** Creates a new batch of the jobs that did not succeed; it references the old one. */
@@ -318,7 +336,14 @@ export function batchRoutes(dependencies: BatchRoutesDependencies): Route[] {
   }
 
   return [
-    { method: 'POST', path: '/v1/batches', scope: 'jobs:write', body: BODY, handle: submit },
+    {
+      method: 'POST',
+      path: '/v1/batches',
+      query: fieldsOf(submitQuerySchema),
+      scope: 'jobs:write',
+      body: BODY,
+      handle: submit,
+    },
     { method: 'GET', path: '/v1/batches', query: fieldsOf(batchListQuerySchema), scope: 'jobs:read', handle: list },
     {
       method: 'GET',

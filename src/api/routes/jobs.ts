@@ -13,6 +13,7 @@ import type { AcceptJob, RequestedJob } from '../accept-job.ts'
 import { inRequest, inRetry, isRefusal } from '../accepting.ts'
 import type { IdempotencyOf, IdempotencyScope } from '../idempotency.ts'
 import type { ApiResponse, OwnedRequest, Route } from '../http.ts'
+import type { Explain } from '../explain.ts'
 import type { ForecastOf } from '../forecasts.ts'
 import type { JobView } from '../job-view.ts'
 import { linksFor, type LinkKind } from '../link-kind.ts'
@@ -31,6 +32,7 @@ import {
   fieldsOf,
   queryObject,
   retryQuerySchema,
+  submitQuerySchema,
   retrySchema,
   type EventsQuery,
 } from '../schemas.ts'
@@ -39,7 +41,7 @@ import type { EventStreams } from '../event-streams.ts'
 import { searchJobs } from '../search-jobs.ts'
 import { createUntilFinal } from '../until-final.ts'
 import { JOB_BODY, takeFiles } from '../take-files.ts'
-import { createWaiting, type WaitingDependencies } from '../waiting.ts'
+import type { WaitingOf } from '../waiting.ts'
 
 export interface JobRoutesDependencies {
   store: JobReader & InputReader & JobFinder
@@ -50,6 +52,8 @@ export interface JobRoutesDependencies {
   resolveJob: ResolveJob
   mayRun: MayRun
   acceptJob: AcceptJob
+  explain: Explain
+  account: string
   inputs: Pick<Inputs, 'limits'>
   idempotencyOf: IdempotencyOf
   retryPlaces: () => RetryPlaces
@@ -73,8 +77,7 @@ export type ShowJob = (
   how?: { isAlone: true; isNew?: boolean | undefined },
 ) => Promise<Job>
 
-export function createShowJob(view: JobView, dependencies: WaitingDependencies, forecastOf: ForecastOf): ShowJob {
-  const waitingOf = createWaiting(dependencies)
+export function createShowJob(view: JobView, waitingOf: WaitingOf, forecastOf: ForecastOf): ShowJob {
   return async (job, links, how) => {
     const waiting = await waitingOf(job, how?.isNew)
     return view(job, waiting, links, how && (await forecastOf(job, waiting)))
@@ -92,6 +95,8 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     resolveJob,
     mayRun,
     acceptJob,
+    explain,
+    account,
     inputs,
     idempotencyOf,
     retryPlaces,
@@ -140,6 +145,8 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
   async function submit(request: OwnedRequest): Promise<ApiResponse> {
     const files = await takeFiles(request, ['/input'], inputs.limits)
     const scope = { route: 'POST /v1/jobs', body: request.body }
+    const { explain: isQuestion } = parseWith(submitQuerySchema, queryObject(request.query))
+    if (isQuestion !== undefined) return question(request, files)
     try {
       return await accept(
         request,
@@ -153,6 +160,17 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
       const known = error instanceof ServiceError && error.code === 'invalid_request' && (await firstOf(request, scope))
       if (!known) throw error
       return answer(request, known, waitOf(request), true)
+    }
+  }
+
+  async function question({ body, principal }: OwnedRequest, files: TakenFiles): Promise<ApiResponse> {
+    try {
+      const resolved = await resolveJob(body, principal.keep)
+      const { tenant, keyId } = principal
+      const job = { ...resolved, tenant, account, key_id: keyId, retry_of: null }
+      return { status: 200, body: await explain(principal, { jobs: [job], files, inSequence: false }) }
+    } catch (error) {
+      throw inRequest(error, () => '/input')
     }
   }
 
@@ -261,7 +279,14 @@ export function jobRoutes(dependencies: JobRoutesDependencies): Route[] {
     })
 
   return [
-    { method: 'POST', path: '/v1/jobs', scope: 'jobs:write', body: JOB_BODY, handle: submit },
+    {
+      method: 'POST',
+      path: '/v1/jobs',
+      query: fieldsOf(submitQuerySchema),
+      scope: 'jobs:write',
+      body: JOB_BODY,
+      handle: submit,
+    },
     { method: 'GET', path: '/v1/jobs', query: fieldsOf(listQueryFields), scope: 'jobs:read', handle: list },
     {
       method: 'GET',

@@ -193,7 +193,7 @@ export function createInputs({ uploads, artifacts, jobs, limits, reserve, timing
       })
   }
 
-  function problemsOf(applicants: readonly Applicant[], records: ReadonlyMap<string, UploadRecord>) {
+  function problemsOf(applicants: readonly Applicant[], records: ReadonlyMap<string, Pick<UploadRecord, 'bytes'>>) {
     return applicants.flatMap(({ input }, job) => {
       const files = filesOf(input)
       const wrong = (pointer: string, code: string, detail: string) => ({ job, field: { pointer, code, detail } })
@@ -280,6 +280,32 @@ export function createInputs({ uploads, artifacts, jobs, limits, reserve, timing
         await release(named)
         throw error
       }
+    },
+
+    /**
+     * Throws InputFilesError when `attach` would refuse the inputs; keeps nothing. Files whose bytes came with the request count with
+     * these, those from a preset's defaults do not.
+     */
+    async check(tenant: string, inputs: readonly JsonObject[], files: TakenFiles): Promise<void> {
+      const sizes = new Map(
+        [...files].map(([text, { bytes }]) => [text, { id: `upl_${nextUlid()}`, bytes: bytes.length }]),
+      )
+      const named = inputs.map((input) => ({
+        id: '',
+        input: mapInput(input, (text) => {
+          const file = sizes.get(text)
+          return file === undefined ? text : uploadPath(file.id)
+        }),
+      }))
+      const own = new Map([...sizes.values()].map(({ id, bytes }) => [id, { bytes }]))
+      const records = new Map<string, Pick<UploadRecord, 'bytes'>>(own)
+      const others = [...usersOf(named).keys()].filter((file) => !own.has(file))
+      await mapLimited(others, AT_ONCE, async (file) => {
+        const record = await uploads.read(file)
+        if (record?.tenant === tenant && record.state === 'ready') records.set(file, record)
+      })
+      const wrong = problemsOf(named, records)
+      if (wrong.length > 0) throw new InputFilesError(wrong)
     },
 
     release,

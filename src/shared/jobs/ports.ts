@@ -11,7 +11,7 @@ import type { Range, Turn } from './rules/turn.ts'
 import type { Crowd } from './rules/sharing.ts'
 import type { HistoryLine } from './rules/history.ts'
 import type { JobNotice, TenantNotice } from '../notifications/rules/notice.ts'
-import type { OverBudget } from '../credits/rules/spending-budget.ts'
+import type { BudgetCharge, OverBudget } from '../credits/rules/spending-budget.ts'
 import type { StoredBeyond } from '../limits/rules/stored.ts'
 
 /** An event that a commit owes to receivers: a row of the outbox of the job, or of the tenant. */
@@ -21,6 +21,8 @@ export type Owed = { job: string; notice: JobNotice } | { tenant: string; notice
 export type CommitResult =
   /** `owed`: what somebody hears of. `woken`: number of lanes of waiting jobs that may go on. */
   | { status: 'applied'; state: JobState; owed: readonly Owed[]; woken: number }
+  /** Nothing was written: it was only asked whether it may be. */
+  | { status: 'allowed' }
   /** The same commit was applied before: a reply was lost and the command was sent twice. */
   | { status: 'repeated' }
   /** Another commit was faster: load and decide again. */
@@ -195,6 +197,26 @@ export interface JobWriter {
     shown: { progress: number | null; partial: string | null; logs?: string },
     own?: boolean,
   ): Promise<boolean>
+}
+
+/** Why jobs would not be accepted now. */
+export type AcceptRefusal =
+  | { kind: 'too_late' | 'beyond' }
+  | { kind: 'full'; limit: number }
+  | { kind: 'over_quota'; beyond: StoredBeyond }
+  | ({ kind: 'over_budget' } & OverBudget)
+  | { kind: 'short'; missing: number }
+
+/** Asks what an acceptance would do. */
+export interface AcceptanceCheck {
+  /**
+   * Whether the jobs, of one tenant, would be accepted together now; changes nothing. `charges`: what budgets would count. `queued`: number
+   * of jobs of the tenant that wait.
+   */
+  mayAccept(
+    jobs: readonly JobRecord[],
+    limits: AcceptTerms,
+  ): Promise<{ result: { kind: 'allowed' } | AcceptRefusal; charges: readonly BudgetCharge[]; queued: number }>
 }
 
 /** Jobs that wait for other jobs to end. */
@@ -440,6 +462,7 @@ export interface JobStore
     JobLoader,
     JobFinder,
     JobWriter,
+    AcceptanceCheck,
     Crowds,
     PredictionIndex,
     WebhookSilence,

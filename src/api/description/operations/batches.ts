@@ -8,8 +8,10 @@ import {
   batchRequestSchema,
   jobRequestFields,
   MAX_BATCH_ITEMS,
+  submitQuerySchema,
 } from '../../schemas.ts'
 import { batch, batchPage } from '../batches.ts'
+import { explanation } from '../explanation.ts'
 import { jobPage, manifestLine } from '../jobs.ts'
 import { readToken } from '../tenants.ts'
 import {
@@ -53,6 +55,7 @@ export const batchOperations = {
     summary: 'Submit a batch',
     description:
       'Accepts up to 1,000 jobs and holds their credits, for all of them or none. `defaults` contains common fields; an item overrides them, and its `input` is merged field by field. Errors list the positions of all invalid items. The body is limited to 8 MiB without the data URIs in the inputs, and 64 MiB with them.',
+    query: submitQuerySchema,
     headers: acceptHeaders,
     body: {
       required: true,
@@ -63,7 +66,10 @@ export const batchOperations = {
         items: [{ input: { prompt: 'a lighthouse at night' } }, { input: { prompt: 'the same by day' } }],
       },
     },
-    answers: { 202: { description: 'All jobs were accepted.', schema: batch, headers: accepted } },
+    answers: {
+      202: { description: 'All jobs were accepted.', schema: batch, headers: accepted },
+      200: { description: 'With `explain=1`: the explanation.', schema: explanation },
+    },
     errors: [...POSTED, ...ACCEPT],
   },
   listBatches: {

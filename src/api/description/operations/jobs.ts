@@ -13,7 +13,9 @@ import {
   outputQuerySchema,
   retryQuerySchema,
   retrySchema,
+  submitQuerySchema,
 } from '../../schemas.ts'
+import { explanation } from '../explanation.ts'
 import { job, jobLogs, jobManifest, jobPage, logPiece } from '../jobs.ts'
 import { readToken } from '../tenants.ts'
 import {
@@ -68,6 +70,7 @@ export const jobOperations = {
     summary: 'Submit a job',
     description:
       'Accepts one generation and responds as soon as it is queued. The input is validated first, against the schema of the preset or, if it is known, of the model. With `Prefer: wait=n` the response waits for the result, up to n seconds.',
+    query: submitQuerySchema,
     headers,
     body: {
       required: true,
@@ -83,7 +86,11 @@ export const jobOperations = {
     },
     answers: {
       202: { description: 'The job was accepted and is not final yet.', schema: job, headers: accepted },
-      200: { description: 'The job became final within the requested wait.', schema: job, headers: accepted },
+      200: {
+        description: 'The job became final within the requested wait; or, with `explain=1`, the explanation.',
+        schema: z.union([job, explanation]),
+        headers: accepted.partial(),
+      },
     },
     errors: [...POSTED, ...ACCEPT, 'not_found'],
   },

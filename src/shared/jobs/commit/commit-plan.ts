@@ -145,6 +145,14 @@ export function planAcceptance(
     }
 }
 
+/** Plans what an acceptance would check, and nothing that it would write. */
+export function planQuestion(jobs: readonly JobRecord[], plan: PlanOptions, limits: AcceptTerms): CommitScriptInput {
+  const [{ id, account } = { id: '', account: '' }] = jobs
+  const input = new CommitScriptInput(plan.keys.job(id), plan.keys.account(account))
+  planAcceptance(input, jobs, plan, limits)
+  return input.add('ask', plan.keys.job(id))
+}
+
 function chargeBudget(
   input: CommitScriptInput,
   keys: JobKeys,

@@ -24,6 +24,7 @@ type Pairs = (string | number)[]
 /** The guards and writes of commit.lua with their arguments after the key, which are explained there. Moments: ms. */
 export interface CommitOperations {
   afford: [amount: number]
+  ask: []
   budgets_are: [...scopesAndTexts: Pairs]
   batch_done: [after: number, batch: string]
   below: [limit: number, more: number]

@@ -56,6 +56,7 @@
 
   Output: { status, now ms, detail, owed, woken } (owed: the fields of the rows that were owed, separated by blanks; woken: the
   number of lanes that may go on)
+    allowed (nothing was written: all operations before `ask` may be done)
     applied (detail: the reading of `hset_paused`, or `<captured> <uncollected>` of `settle`) | repeated
     stale (detail: the revision found) | closed (the recovery gate) | lost (the deployment) | taken (detail: what the key holds) | too_late
     full (detail: the limit) | crowded (detail: sequence or max_spend) | blocked (detail: the scope whose limit or pause it is)
@@ -88,7 +89,7 @@ local type_of = {
   set = 'any', del = 'any', expire = 'any',
   zadd = 'zset', zadd_in = 'zset', zrem = 'zset', zadd_all = 'zset', zadd_from = 'zset', batch_done = 'zset', crowd = 'zset',
   sadd = 'set', srem = 'set', xadd = 'stream', land = 'zset',
-  generation = 'read', deployment = 'read', free = 'any', mine = 'read', below = 'read', room = 'read', leased = 'read', first = 'read',
+  ask = 'any', generation = 'read', deployment = 'read', free = 'any', mine = 'read', below = 'read', room = 'read', leased = 'read', first = 'read',
   afford = 'hash', hold = 'hash', settle = 'hash', may_begin = 'hash', in_batch = 'hash', stop_batch = 'hash',
   budgets_are = 'hash', may_spend = 'hash', charge_budget = 'hash', correct_budget = 'hash',
   may_store = 'hash', count_stored = 'hash', count_spending = 'hash', owe = 'read',
@@ -104,7 +105,7 @@ local types_beside = {
 local least = {
   hset = 2, hset_in = 2, hdel = 1, hset_paused = 2, hincrby = 2, hset_line = 2, set = 1, del = 0, expire = 1,
   zadd = 2, zadd_in = 2, zrem = 1, zadd_all = 1, zadd_from = 2, batch_done = 2, crowd = 2, sadd = 1, srem = 1, xadd = 3,
-  generation = 3, deployment = 1, free = 0, mine = 1, below = 2, room = 4, leased = 2, land = 10, first = 1, afford = 1, hold = 5,
+  ask = 0, generation = 3, deployment = 1, free = 0, mine = 1, below = 2, room = 4, leased = 2, land = 10, first = 1, afford = 1, hold = 5,
   budgets_are = 2, may_spend = 6, charge_budget = 5, correct_budget = 3, count_spending = 3, settle = 10,
   may_begin = 2, in_batch = 4, stop_batch = 1, may_store = 4, count_stored = 3, pause = 2, healthy = 0, fault = 4,
   probe_back = 1, throttled = 4, model_pass = 4, model_fault = 7, model_works = 4, owe = 9,
@@ -191,6 +192,9 @@ while at <= #ARGV do
         end
       end
     end
+  end
+  if name == 'ask' then
+    return reply('allowed')
   end
   if name == 'deployment' and redis.call('HGET', key, 'id') ~= ARGV[at + 3] then
     return reply('lost')

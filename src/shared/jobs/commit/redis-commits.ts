@@ -37,6 +37,7 @@ const SCRIPTS: Record<CommitKind, typeof always> = { new_work: newWork, always, 
 
 const replySchema = z.tuple([
   z.enum([
+    'allowed',
     'applied',
     'repeated',
     'stale',

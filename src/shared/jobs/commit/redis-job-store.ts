@@ -7,7 +7,7 @@ import { STORED_LUA } from '../../limits/stored-script.ts'
 import { clockLua, redisNow } from '../../redis/clock.ts'
 import { loadScript } from '../../redis/script.ts'
 import { dueAttempt, dueEffect, keptFilesMember } from '../record/due-member.ts'
-import { KEEP_EVENTS, planCommit, planCreate, planPurge } from './commit-plan.ts'
+import { KEEP_EVENTS, planCommit, planCreate, planPurge, planQuestion } from './commit-plan.ts'
 import { accountOf, applyCommit } from '../rules/apply-commit.ts'
 import { settlementOf } from '../rules/commit-consequences.ts'
 import { effectKey, jsonObject, type JobRecord } from '../rules/job.ts'
@@ -15,8 +15,8 @@ import { pauseScopesOf } from '../rules/place.ts'
 import { splitInput } from '../rules/long-input.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import type { AcceptTerms } from '../rules/acceptance.ts'
-import type { BudgetTerms } from '../../credits/rules/spending-budget.ts'
-import type { CommitResult, JobStore } from '../ports.ts'
+import type { BudgetCharge, BudgetTerms } from '../../credits/rules/spending-budget.ts'
+import type { AcceptRefusal, CommitResult, JobStore } from '../ports.ts'
 import { overBudget, withBudgets, type Budgets } from './with-budgets.ts'
 import { commitOf, decodeAttempts, decodeEffects, decodeHistory, decodeJob } from '../record/record-codec.ts'
 import type { CommitRunner } from './commit-script.ts'
@@ -171,6 +171,25 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       return options.budgets ? withBudgets({ ...options.budgets, now: clock.now }, [job], accept) : accept([job])
     },
 
+    async mayAccept(jobs, limits) {
+      const [first] = jobs
+      if (first === undefined) throw new Error('no job to accept')
+      let charges: readonly BudgetCharge[] = []
+      const ask = async (charged: readonly JobRecord[], budgets?: BudgetTerms): Promise<CommitResult> => {
+        charges = budgets?.charges ?? []
+        const { id } = first
+        const input = planQuestion(charged, planOptions, { ...limits, budgets })
+        const { result } = await run('new_work', input, { id, revision: null })
+        if (result.status === 'applied') throw new Error('a question was written')
+        return result.status === 'over_budget' ? overBudget(result, budgets) : result
+      }
+      const [result, queued] = await Promise.all([
+        options.budgets ? withBudgets({ ...options.budgets, now: clock.now }, jobs, ask) : ask(jobs),
+        redis.zcard(keys.tenantStatus(first.tenant, 'queued')),
+      ])
+      return { result: answerOf(result), charges, queued }
+    },
+
     async commit(state, commit, cause, commitId, basis = '') {
       const input = planCommit(state, commit, cause, planOptions, clock.now())
       const account = accountOf(state, commit)
@@ -316,6 +335,27 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
       ])
       return { phases: numbers(phases), counters: numbers(counters), due, overdue, line, deadLetters }
     },
+  }
+}
+
+/** What a question was answered with. */
+function answerOf(result: CommitResult): { kind: 'allowed' } | AcceptRefusal {
+  switch (result.status) {
+    case 'allowed':
+    case 'beyond':
+      return { kind: result.status }
+    case 'full':
+      return { kind: 'full', limit: result.limit }
+    case 'short':
+      return { kind: 'short', missing: result.missing }
+    case 'over_quota':
+      return { kind: 'over_quota', beyond: result.beyond }
+    case 'over_budget':
+      return { kind: 'over_budget', charge: result.charge, used: result.used }
+    case 'budgets_changed':
+      return { kind: 'too_late' }
+    default:
+      throw new Error(`unexpected answer to a question: ${result.status}`)
   }
 }
 
