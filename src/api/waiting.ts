@@ -14,7 +14,7 @@ import {
   type Pause,
 } from '../shared/jobs/ports.ts'
 import { waitsForIntent } from '../shared/jobs/rules/submit.ts'
-import { accountScope, brokenTarget, pauseScopesOf } from '../shared/jobs/rules/place.ts'
+import { accountScope, brokenTarget, isAccountScope, pauseScopesOf } from '../shared/jobs/rules/place.ts'
 import type { ManualPauses } from '../shared/limits/ports.ts'
 import { sumOf } from '../shared/values/sum.ts'
 import type { Crowd } from '../shared/jobs/rules/sharing.ts'
@@ -66,7 +66,9 @@ export function createWaiting({ store, accountsFor, conditions, waits, manual }:
   async function blockedBy(job: JobRecord, accounts: readonly string[]): Promise<string | null> {
     const blocked = await store.blockedBy(job)
     const [first] = accounts
-    if (blocked !== null || first === undefined) return blocked
+    // Set aside for an account: whether that is a pause or a limit is read below.
+    const isAside = blocked !== null && isAccountScope(blocked)
+    if ((blocked !== null && !isAside) || first === undefined) return blocked
     const room = await Promise.all(accounts.map((account) => store.hasRoom(account)))
     return room.includes(true) ? null : accountScope(first)
   }
