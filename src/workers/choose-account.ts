@@ -7,6 +7,7 @@ import {
   type AccountState,
   type AccountTerms,
 } from '../shared/replicate/rules/account-choice.ts'
+import { sumOf } from '../shared/values/sum.ts'
 
 export interface ChooseDependencies {
   store: CreationPause & CreateRates & AccountRoom
@@ -40,17 +41,26 @@ export function createChooseAccount({ store, terms, clock }: ChooseDependencies)
   const weights = new Map(terms.map(({ name, weight }) => [name, weight]))
   /** Jobs of this process that wait for a permit of an account. */
   const waiting = new Map<string, number>()
+  /** Creates per minute of the accounts, as they were read last. */
+  const rates = new Map<string, number>()
   /** When an account was tried last. */
   const tried = new Map<string, number>()
 
-  async function stateOf(name: string): Promise<AccountState & { isHalfOpen: boolean }> {
-    const weight = weights.get(name) ?? 1
+  /** What Redis says of an account. `rate` null: nothing can be created there now. */
+  async function factsOf(name: string) {
     const pause = await store.pause(name)
-    if (pause !== null) return { name, weight, wait: null, isHalfOpen: pause.until === null }
-    if (!(await store.hasRoom(name))) return { name, weight, wait: null, isHalfOpen: false }
-    const { free, perMinute } = await store.createRate(name)
-    const behind = (waiting.get(name) ?? 0) + 1 - free
-    return { name, weight, wait: (Math.max(0, behind) * 60_000) / perMinute, isHalfOpen: false }
+    if (pause !== null) return { name, rate: null, isHalfOpen: pause.until === null }
+    if (!(await store.hasRoom(name))) return { name, rate: null, isHalfOpen: false }
+    const rate = await store.createRate(name)
+    rates.set(name, rate.perMinute)
+    return { name, rate, isHalfOpen: false }
+  }
+
+  function stateOf({ name, rate }: Awaited<ReturnType<typeof factsOf>>): AccountState {
+    const weight = weights.get(name) ?? 1
+    if (rate === null) return { name, weight, wait: null }
+    const behind = (waiting.get(name) ?? 0) + 1 - rate.free
+    return { name, weight, wait: (Math.max(0, behind) * 60_000) / rate.perMinute }
   }
 
   /** Of accounts that are all paused, the one that may go on first. */
@@ -65,19 +75,29 @@ export function createChooseAccount({ store, terms, clock }: ChooseDependencies)
     return found
   }
 
+  function take(name: string): string {
+    waiting.set(name, (waiting.get(name) ?? 0) + 1)
+    return name
+  }
+
   async function pick(allowed: readonly string[]): Promise<string | null> {
     const [only, second] = allowed
-    if (only === undefined || second === undefined) return only ?? null
-    const states = await Promise.all(allowed.map(stateOf))
+    if (only === undefined) return null
+    if (second === undefined) return take(only)
+    const facts = await Promise.all(allowed.map(factsOf))
     const now = clock()
-    const untried = states.find(
+    const untried = facts.find(
       ({ name, isHalfOpen }) => isHalfOpen && now - (tried.get(name) ?? Number.NEGATIVE_INFINITY) >= TRY_AGAIN_MS,
     )
     if (untried) {
       tried.set(untried.name, now)
-      return untried.name
+      return take(untried.name)
     }
-    return turnOf(states) ?? firstToResume(allowed)
+    // In one turn with the count of those that wait, because several jobs choose at the same time.
+    const chosen = turnOf(facts.map(stateOf))
+    if (chosen !== null) return take(chosen)
+    const first = await firstToResume(allowed)
+    return first === null ? null : take(first)
   }
 
   return {
@@ -85,9 +105,9 @@ export function createChooseAccount({ store, terms, clock }: ChooseDependencies)
     async choose(state: JobState): Promise<ChosenAccount | null> {
       const allowed = allowedAccounts(terms, state.job)
       const moves = mayMove(state)
-      const account = moves ? await pick(allowed) : state.job.account
-      if (account === null || !names.has(account)) return null
-      waiting.set(account, (waiting.get(account) ?? 0) + 1)
+      if (!moves && !names.has(state.job.account)) return null
+      const account = moves ? await pick(allowed) : take(state.job.account)
+      if (account === null) return null
       let isHere = true
       return {
         account,
@@ -99,6 +119,12 @@ export function createChooseAccount({ store, terms, clock }: ChooseDependencies)
           isHere = false
         },
       }
+    },
+
+    /** ms between two tokens of all accounts together. `own`: of this account, which has none now. */
+    everyMs(account: string, own: number): number {
+      rates.set(account, 60_000 / own)
+      return 60_000 / sumOf([...rates.values()], (perMinute) => perMinute)
     },
 
     /** Whether the job had better be created in another account, because this one is paused or has no room. */

@@ -276,7 +276,7 @@ export function createSubmitJob({
         return 'stale'
       }
       hasWaited = true
-      if (result.kind === 'limited') inHand.limited(result.everyMs)
+      if (result.kind === 'limited') inHand.limited(chooser.everyMs(account, result.everyMs))
       await delay(Math.min(result.waitMs, LONGEST_NAP_MS), undefined, { signal })
     }
   }
