@@ -7,6 +7,7 @@ import { code, createOperator, type Answer, type Operator } from '../support/ope
 import { startService, type TestService } from '../support/start-service.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { inPhase } from '../support/finished.ts'
+import { waitFor } from '../support/wait-for.ts'
 import { createClient } from '../../src/client/client.ts'
 
 const PRESETS = {
@@ -54,7 +55,10 @@ interface Entry extends Account {
 let service: TestService
 let operator: Operator
 beforeAll(async () => {
-  service = await startService({ env: { PRESETS_DIR: presets() }, simulator: { speed: 50 } })
+  service = await startService({
+    env: { PRESETS_DIR: presets(), WEBHOOK_ALLOW: '127.0.0.1' },
+    simulator: { speed: 50 },
+  })
   operator = createOperator(service)
 })
 afterAll(() => service.stop())
@@ -405,6 +409,23 @@ describe('a budget', () => {
     expect(code(await operator.ask(`/v1/admin/budgets/${id}`))).toEqual([404, 'not_found'])
     expect((await submit(raw)).status).toBe(202)
     expect(await auditReport(service)).toMatchObject({ findings: [] })
+  })
+
+  test('tells an endpoint of the tenant which level it has reached', async () => {
+    const { key: listener } = await operator.newKey(tenant, { scopes: ['webhooks'] })
+    // Nobody listens there.
+    const url = 'http://127.0.0.1:9/hook'
+    const endpoint = await operator.ask('/v1/endpoints', { key: listener, body: { url, events: ['budget.alert'] } })
+    expect(endpoint.status).toBe(201)
+    const { body: made } = await create({ scope: 'user', tenant, period: 'day', limit: 3000, alert_at: [50, 90] })
+    expect((await submit({ ...picture(), user: 'ada' })).status).toBe(202)
+    const [notice] = await waitFor('the notification', async () => {
+      const { body } = await operator.ask<{ data: { id: string }[] }>('/v1/notifications', { key: listener })
+      return body.data.length > 0 && body.data
+    })
+    const doc = await service.redis.hget(service.keys.notification(notice?.id ?? ''), 'doc')
+    const data = { budget: { id: made.id, user: 'ada', used: 3000, remaining: 0, level: 90 } }
+    expect(JSON.parse(doc ?? '')).toMatchObject({ type: 'budget.alert', data })
   })
 
   test('is of one tenant, and of a key or user that exists', async () => {
