@@ -45,8 +45,8 @@ describe('the health of a deployment', () => {
     expect(health.pause).toMatchObject({ reason: 'rate_limited' })
     expect(health.waiting).toEqual({ looked_at: 1, reasons: [{ reason: 'rate_limited', jobs: 1 }] })
     const { creates, reads } = health.budget
-    // A 429 without a figure halves the rate.
-    expect(creates).toMatchObject({ per_minute: 30_000, ceiling: 60_000, quiet_since: expect.any(String) })
+    // The first 429 without a figure lowers the rate by a twentieth.
+    expect(creates).toMatchObject({ per_minute: 57_000, ceiling: 60_000, quiet_since: expect.any(String) })
     expect(reads.per_minute).toBe(60_000)
     for (const { burst, free } of [creates, reads]) {
       expect([free <= burst, free >= 0]).toEqual([true, true])

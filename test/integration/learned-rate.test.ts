@@ -9,7 +9,7 @@ let service: TestService
 beforeAll(async () => {
   service = await startService({
     env: { REPLICATE_CREATES_PER_MINUTE: '6000', REPLICATE_CREATE_BURST: '100' },
-    timings: { rateQuiet: 1500, rateDoubling: 200, conditionCheck: 100 },
+    timings: { rateQuiet: 4000, rateDoubling: 200, conditionCheck: 100 },
     simulator: { createsPerMinute: 6000, speed: 100 },
   })
 })
@@ -36,7 +36,7 @@ test('creates are made at the rate that a 429 states, and at the configured one 
   await simulated('credit', { usd: 4 })
 
   const jobs = await Promise.all(
-    Array.from({ length: 8 }, (_, i) =>
+    Array.from({ length: 20 }, (_, i) =>
       service.client.submit({ model: 'black-forest-labs/flux-schnell', input: { prompt: `${i}` } }),
     ),
   )
