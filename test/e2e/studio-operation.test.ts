@@ -177,3 +177,21 @@ describe('health', () => {
     expect(await serious(page)).toEqual([])
   })
 })
+
+describe('a waiting run', () => {
+  test('shows how many runs start before it', async () => {
+    const { client } = studio.service
+    const scope = 'preset:story-page'
+    await client.pauseCreation({ scope, reason: 'New prices at noon' })
+    await client.submit({ preset: 'story-page', input: { prompt: 'The first of two' } })
+    const { id } = await client.submit({ preset: 'story-page', input: { prompt: 'The second of two' } })
+    const page = await visit(`/runs/${id}`)
+    const status = page.getByRole('region', { name: 'Status' })
+    await status.getByText('1 run before it').waitFor()
+    await status.getByText('New prices at noon').waitFor()
+    expect(await serious(page)).toEqual([])
+    await client.resumeCreation(scope)
+    await status.getByRole('heading', { name: 'Succeeded' }).waitFor()
+    expect(await status.getByText('before it').count()).toBe(0)
+  })
+})

@@ -16,6 +16,7 @@ import { useSubmit } from '../submit.ts'
 import { RefusalNote } from '../refusal-note.tsx'
 import { Ticking } from '../ticking.tsx'
 import { useMay } from '../who.ts'
+import { StartForecast } from './forecast.tsx'
 import { useTypical } from './typical.ts'
 
 /** Status of the run: its phase and duration, why it waits, and the possible actions. */
@@ -48,6 +49,7 @@ function Doing({ job }: { job: Job }) {
         {headline.length >= 28 && <p className="status-strong">{headline}.</p>}
         {wait && <p className="status-strong">{wait}</p>}
         {job.waiting_for?.until && <Until reason={job.waiting_for.reason} at={job.waiting_for.until} />}
+        {(job.phase === 'queued' || job.phase === 'resubmitting') && <StartForecast job={job} />}
         {!(job.phase === 'queued' && wait) && <p>{detail}</p>}
         <p className="muted">
           {since.label === 'since' ? 'Since' : 'Accepted at'}{' '}
