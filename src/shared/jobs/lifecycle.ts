@@ -258,6 +258,7 @@ export function createLifecycle({
         case 'batch_stopped':
           await apply(id, { type: 'batch_stopped', reason: result.reason }, cause)
           return { kind: 'batch_stopped' }
+        case 'allowed':
         case 'full':
         case 'over_quota':
         case 'over_budget':
