@@ -98,14 +98,6 @@ export const PRIORITY = { cancel: 1, expiring: 3, adopt: 5, poll: 10 } as const 
   number
 >
 
-const MAX_PRIORITY = 2_097_151
-
-/**
- * Priority of a store job: outputs are copied in the order in which upstream removes them (`expiresAt`, ms). BullMQ takes
- * small numbers first. The number counts minutes and wraps every four years; for an hour after that, new outputs go first.
- */
-export const storePriority = (expiresAt: number): number => 1 + (Math.floor(expiresAt / 60_000) % MAX_PRIORITY)
-
 /** Deterministic ids deduplicate doorbells. BullMQ forbids `:` in an id. */
 export const doorbellId = {
   /** `claims`: number of doorbells that have claimed so far, so the one of this number has not. */

@@ -1,7 +1,7 @@
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { effectKey } from '../shared/jobs/rules/job.ts'
-import type { Doorbells, JobLine } from '../shared/jobs/ports.ts'
+import type { CopyTurns, Doorbells, JobLine } from '../shared/jobs/ports.ts'
 import type { Place } from '../shared/jobs/rules/place.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import {
@@ -15,7 +15,6 @@ import {
   PRIORITY,
   PROGRESS,
   SEND,
-  storePriority,
   TENANT_NOTICE,
   WINDOW,
   type QueueName,
@@ -53,7 +52,7 @@ export async function closeQueues(queues: Queues): Promise<void> {
   await Promise.all(Object.values(queues).map((queue) => queue.close()))
 }
 
-export function createDoorbells(queues: Queues, line: Pick<JobLine, 'joinLine'>): Doorbells {
+export function createDoorbells(queues: Queues, line: Pick<JobLine, 'joinLine'> & CopyTurns): Doorbells {
   /** Jobs that come while a ring is under way, which the next ring is for. */
   let next: { places: Map<string, Place>; rung: PromiseWithResolvers<void> } | undefined
   let isRinging = false
@@ -114,12 +113,14 @@ export function createDoorbells(queues: Queues, line: Pick<JobLine, 'joinLine'>)
     async send() {
       await queues.notify.add(SEND, { v: 1 }, { ...ONCE, jobId: doorbellId.send() })
     },
+    async store({ id: job, tenant }, { attempt, expires_at }) {
+      const id = doorbellId.store(job, attempt)
+      const names = { key: queues.store.toKey(id), waiting: queues.store.toKey('prioritized') }
+      const priority = await line.queueCopy({ id, ...names, tenant, expiresAt: expires_at })
+      if (priority !== null) await queues.store.add('store', { v: 1, job, attempt }, { ...ONCE, jobId: id, priority })
+    },
     async effect(job, effect) {
-      if (effect.kind === 'store') {
-        const { attempt, expires_at } = effect
-        const options = { ...ONCE, jobId: doorbellId.store(job, attempt), priority: storePriority(expires_at) }
-        await queues.store.add('store', { v: 1, job, attempt }, options)
-      } else if (effect.kind === 'notice') {
+      if (effect.kind === 'notice') {
         const key = effectKey(effect)
         const options = { ...ONCE, jobId: doorbellId.jobNotice(job, key) }
         await queues.notify.add(JOB_NOTICE, { v: 1, job, effect: key }, options)

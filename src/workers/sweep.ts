@@ -94,8 +94,8 @@ export function createSweep({
   async function visitEffect(member: DueMember & { kind: 'effect' }): Promise<void> {
     const { state } = await store.load(member.job)
     const effect = state?.effects.find((one) => effectKey(one) === member.effect)
-    if (!effect || effect.kind === 'carry') return store.dropDue(member)
-    await doorbells.effect(member.job, effect)
+    if (!state || !effect || effect.kind === 'carry') return store.dropDue(member)
+    await (effect.kind === 'store' ? doorbells.store(state.job, effect) : doorbells.effect(member.job, effect))
   }
 
   /** Makes the member due again soon: during a rolling update the next sweep may run in a process of the newer release. */

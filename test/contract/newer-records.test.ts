@@ -122,7 +122,10 @@ test('a doorbell that one worker cannot serve is rung again for the others', asy
   await doorbells.poll(id, 1, false)
   await doorbells.effect(id, { v: 1, kind: 'cancel', attempt: 1, prediction_id: 'p', requested_at: 0 })
   const times = { expires_at: Date.now(), give_up_at: Date.now() }
-  await doorbells.effect(id, { v: 1, kind: 'store', attempt: 1, output: null, output_pending: false, ...times })
+  await doorbells.store(
+    { id, tenant: 'demo' },
+    { v: 1, kind: 'store', attempt: 1, output: null, output_pending: false, ...times },
+  )
   const all = ['cancel', 'poll', 'store', 'submit'].map((what) => `${what} ${id}`)
   await waitFor('every doorbell to be served', () => served.length === all.length)
   expect(served.toSorted()).toEqual(all)

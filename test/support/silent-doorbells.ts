@@ -9,6 +9,7 @@ export const SILENT_DOORBELLS: Doorbells = {
   poll: ring,
   adopt: ring,
   window: ring,
+  store: ring,
   effect: ring,
   notice: ring,
   progress: ring,

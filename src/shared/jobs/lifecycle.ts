@@ -145,7 +145,11 @@ export function createLifecycle({
     if (job.batch !== null && left(before, job)) await ring('submit', () => ringForCrowd(job))
     await Promise.all([
       ringFor(owed),
-      ...commit.effects.add.map((effect) => ring(effect.kind, () => doorbells.effect(job.id, effect))),
+      ...commit.effects.add.map((effect) =>
+        ring(effect.kind, () =>
+          effect.kind === 'store' ? doorbells.store(job, effect) : doorbells.effect(job.id, effect),
+        ),
+      ),
     ])
   }
 

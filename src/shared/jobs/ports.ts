@@ -372,6 +372,21 @@ export interface JobLine {
   wakeLanes(): Promise<number>
 }
 
+/** A copy of outputs in the queue of the workers. `key`, `waiting`: names of its hash, and of those that wait, in Redis. */
+export interface QueuedCopy {
+  id: string
+  key: string
+  waiting: string
+  tenant: string
+  /** When upstream removes the output, ms */
+  expiresAt: number
+}
+
+export interface CopyTurns {
+  /** Priority of a copy that is not in the queue; null: it is there, and is moved to the front if its output is removed soon. */
+  queueCopy(copy: QueuedCopy): Promise<number | null>
+}
+
 /** When the turn of a waiting job comes. */
 export interface Turns {
   /** What is ahead of a job, which need not be in line. What is known of other tenants may be a second old. */
@@ -473,6 +488,7 @@ export interface JobStore
     RecoveryGate,
     StorageHealth,
     JobLine,
+    CopyTurns,
     Turns,
     DueIndex,
     LastSweep,
@@ -503,7 +519,9 @@ export interface Doorbells {
     soon: boolean,
     due: readonly { job: string; attempt: number }[],
   ): Promise<void>
-  effect(job: string, effect: DueEffect): Promise<void>
+  /** Requests a copy of outputs. */
+  store(job: Pick<JobRecord, 'id' | 'tenant'>, effect: Extract<DueEffect, { kind: 'store' }>): Promise<void>
+  effect(job: string, effect: Exclude<DueEffect, { kind: 'store' }>): Promise<void>
   /** Requests that a notice of the tenant is distributed to receivers. */
   notice(tenant: string, id: string): Promise<void>
   /** Requests that the progress of a job is sent, once. */

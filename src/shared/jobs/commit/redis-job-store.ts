@@ -22,6 +22,7 @@ import { commitOf, decodeAttempts, decodeEffects, decodeHistory, decodeJob } fro
 import type { CommitRunner } from './commit-script.ts'
 import { createRedisCreationBreaker } from '../../limits/redis-creation-breaker.ts'
 import { createRedisDueIndex } from '../indexes/redis-due-index.ts'
+import { createRedisCopyTurns } from '../indexes/redis-copy-turns.ts'
 import { createRedisJobLine } from '../indexes/redis-job-line.ts'
 import { createRedisJobLists } from '../indexes/redis-job-lists.ts'
 import { createRedisPredictionIndex } from '../indexes/redis-prediction-index.ts'
@@ -146,6 +147,7 @@ export function createRedisJobStore(options: RedisJobStoreOptions): JobStore {
     ...createRedisPredictionIndex(shared),
     ...createRedisDueIndex(shared),
     ...createRedisJobLine(shared),
+    ...createRedisCopyTurns(shared),
     ...createRedisTurns(shared),
     ...createRedisRunTimes(shared),
     ...createRedisCreationBreaker(shared),

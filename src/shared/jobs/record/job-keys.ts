@@ -35,6 +35,8 @@ export function createJobKeys(prefix: string) {
     places: `${tag}:line:places`,
     parked: `${tag}:line:parked`,
     costs: `${tag}:line:costs`,
+    /** hash: tenant -> finish tag of its last copy (indexes/queue-copy.lua) */
+    copyShares: `${tag}:copies:shares`,
     /** sorted set, all scores 0: `<scope> <job>` of each job in flight (rules/place.ts) */
     flight: `${tag}:flight`,
     /** hash: limits of jobs in flight and weights of tenants, by scope (indexes/order.lua) */
