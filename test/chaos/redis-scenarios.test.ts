@@ -101,10 +101,11 @@ describe('F17 Redis restarts without its last writes: the forgotten prediction i
     await s.noWorkers()
     if (name === 'by listing') await s.fleet.simulator.faults({ webhooks: { drop: 1 } })
     const { id } = await s.client.submit(long(`F17 ${name}`))
-    // Its place in line is the last that the accept writes; Redis may answer before it has written to the file.
+    // The turn of its tenant is the last that is written for its place in line; Redis may answer before it has written to the file.
     const kept = await waitFor('the accept to be in the file', () => {
       const written = readFileSync(appendOnlyFile(s.fleet.redis))
-      return written.includes(`${s.fleet.keys.line}\r\n$1\r\n0\r\n$30\r\n${id}`) && written.length
+      const [turn, named] = [written.lastIndexOf(s.fleet.keys.turns('interactive')), written.lastIndexOf(id)]
+      return named !== -1 && turn > named && written.length
     })
     const worker = await s.worker()
     await waitFor('the prediction to be recorded', async () => (await s.attempt(id, 1, 'prediction_id')) ?? undefined)

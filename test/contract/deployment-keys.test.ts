@@ -160,14 +160,14 @@ describe('what was signed', () => {
     // The new key makes nothing yet: one that has not looked again would not know it.
     for (const maker of [known, started]) {
       const url = tokensOf(maker).url('job_1', 1)
-      expect(tokensOf(late).read(url)).toEqual({ job: 'job_1', attempt: 1 })
+      expect(tokensOf(late).read(url)).toEqual({ job: 'job_1', attempt: 1, account: 'default' })
     }
     await rotatedAgo(10_001)
     await known.keys.refresh({ now: true })
     const url = tokensOf(known).url('job_1', 1)
     expect(tokensOf(late).read(url)).toBeNull()
     await late.keys.refresh({ now: true })
-    expect(tokensOf(late).read(url)).toEqual({ job: 'job_1', attempt: 1 })
+    expect(tokensOf(late).read(url)).toEqual({ job: 'job_1', attempt: 1, account: 'default' })
     expect(makes(late)).toBe(await redis.hget(hash, 'key'))
   })
 })

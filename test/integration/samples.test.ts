@@ -43,6 +43,7 @@ const NOTIFICATION = 'ntf_01KGX5QE5S8V2X4Z7B9D1F3H6K_01KGX5QD2R7T3V6X9Z1B4D8F5H'
 /** Nothing listens there. */
 const RECEIVER = 'http://127.0.0.1:9/hook'
 const TENANT = 'story-app'
+const BUDGET = 'bdg_01KGX5Q8Z2V7M4N6P9R3S5T8W1'
 
 beforeAll(async () => {
   // Mail is accepted for sending; nothing listens there.
@@ -63,6 +64,10 @@ beforeAll(async () => {
   const endpoints = createRedisEndpointStore({ redis, keys })
   const endpoint = async (url = RECEIVER): Promise<string> =>
     (await operator.ask<{ id: string }>('/v1/endpoints', { body: { url } })).body.id
+  const budget = async (): Promise<string> => {
+    const body = { scope: 'tenant', tenant: 'default', period: 'month', limit: 1_000_000_000, hard: false }
+    return (await operator.ask<{ id: string }>('/v1/admin/budgets', { body })).body.id
+  }
   const notified = async (): Promise<string> => {
     const id = `ntf_${ulid()}_own`
     await createRedisNotificationStore({ redis, keys, endpoints }).add({
@@ -105,6 +110,7 @@ beforeAll(async () => {
     [UPLOAD, stored],
     [NOTIFICATION, await notified()],
     [ENDPOINT, await endpoint()],
+    [BUDGET, await budget()],
     ['https://shop.example.com/genqueue', RECEIVER],
     ['the code of the link', /code=(\w+)/.exec(service.signInUrl ?? '')?.[1] ?? ''],
   ]
@@ -115,6 +121,7 @@ beforeAll(async () => {
       cancelBatch: [BATCH, batches[at]?.id ?? ''],
       deleteJob: [JOB, deletable[at]?.id ?? ''],
       deleteUpload: [UPLOAD, await upload()],
+      removeBudget: [BUDGET, await budget()],
       deleteEndpoint: [ENDPOINT, await endpoint()],
       confirmEndpoint: [ENDPOINT, await endpoint(`mailto:${language.toLowerCase()}@example.com`)],
       revokeKey: [KEY_ID, (await operator.newKey(tenant)).id],
