@@ -84,7 +84,7 @@ test('when nothing waits, nobody is owed a turn', async () => {
   expect(await waiting()).toEqual([first?.id, next?.id])
 })
 
-test('tenants that wait share by weight, whatever was queued and begun before', async () => {
+test('a tenant that comes waits for one turn of each that was there, whatever was queued and begun before', async () => {
   const { job, ring, many, queues, redis, keys } = await copyScene()
   await redis.hset(keys.limits, 'weight tenant:heavy', '3')
   const tenants = ['heavy', 'a', 'b'] as const
@@ -121,3 +121,23 @@ test('tenants that wait share by weight, whatever was queued and begun before', 
     { numRuns: examples(6) },
   )
 }, 60_000)
+
+test('tenants that wait share by weight, in whatever order their copies were queued', async () => {
+  const { job, ring, queues, redis, keys } = await copyScene()
+  await redis.hset(keys.limits, 'weight tenant:heavy', '3')
+  const EACH = 60
+  const places = Array.from({ length: 2 * EACH }, (_, i) => i)
+  await fc.assert(
+    fc.asyncProperty(fc.shuffledSubarray(places, { minLength: places.length }), async (shuffled) => {
+      const jobs = shuffled.map((place) => job(place < EACH ? 'heavy' : 'light'))
+      const tenantOf = new Map(jobs.map(({ id, tenant }) => [id, tenant]))
+      for (const one of jobs) await ring(one)
+      const first = await queues.store.getPrioritized(0, EACH - 1)
+      const heavy = first.slice(20).filter(({ data }) => tenantOf.get(data.job) === 'heavy')
+      // Three of four.
+      expect(Math.abs(heavy.length - 30)).toBeLessThanOrEqual(2)
+      await queues.store.drain()
+    }),
+    { numRuns: examples(4) },
+  )
+})
