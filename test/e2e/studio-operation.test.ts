@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { finished } from '../support/finished.ts'
+import { waitFor } from '../support/wait-for.ts'
 import { TEST_KEY } from '../support/start-service.ts'
 import { openStudio, serious } from '../support/studio-page.ts'
 
@@ -180,7 +181,12 @@ describe('health', () => {
 
 describe('a waiting run', () => {
   test('shows how many runs start before it', async () => {
-    const { client } = studio.service
+    const { client, redis, keys } = studio.service
+    // A run of another test may still wait for its account.
+    await waitFor(
+      'the other runs to have begun',
+      async () => (await redis.zcard(keys.line)) + (await redis.hlen(keys.places)) === 0,
+    )
     const scope = 'preset:story-page'
     await client.pauseCreation({ scope, reason: 'New prices at noon' })
     await client.submit({ preset: 'story-page', input: { prompt: 'The first of two' } })
