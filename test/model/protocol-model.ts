@@ -12,13 +12,16 @@ import {
 } from '../../src/shared/jobs/rules/job.ts'
 import { createJobKeys } from '../../src/shared/jobs/record/job-keys.ts'
 import { DEFAULT_TIMINGS } from '../../src/shared/jobs/rules/timings.ts'
+import { mayReturn, scopesOf } from '../../src/shared/jobs/rules/place.ts'
+import { isInFlight } from '../../src/shared/jobs/rules/sharing.ts'
+import { mayMove } from '../../src/shared/jobs/rules/submit.ts'
 import { transition } from '../../src/shared/jobs/rules/transitions.ts'
 import { isTerminal, type Prediction } from '../../src/shared/replicate/rules/prediction.ts'
 import { jobRecord } from '../unit/support/job-states.ts'
 
 /**
- * A small world around the real table of transitions: one job of a batch, for which credits are held, two workers that
- * are notified any number of times, an upstream, and everything that can go wrong between them, at every step and in
+ * A small world around the real table of transitions: one job of a batch, for which credits are held and which a budget and limits of
+ * jobs in flight count, two workers that are notified any number of times and choose among two accounts, an upstream, and everything that can go wrong between them, at every step and in
  * every order. `moves` lists what can happen next; exploring all of it is the test's part.
  */
 
@@ -43,6 +46,7 @@ export type Mutant =
   | 'gate_does_not_wait'
   | 'gate_is_passed_by'
   | 'settles_when_told'
+  | 'lands_when_told'
 
 interface Worker {
   step: 'idle' | 'loaded' | 'permit' | 'answered' | 'reply_lost'
@@ -60,6 +64,7 @@ interface Worker {
 
 interface UpstreamPrediction {
   id: string
+  account: string
   attempt: number
   status: 'starting' | 'processing' | 'succeeded' | 'failed' | 'canceled'
   /** Statuses that it went through: any of them may arrive by webhook at any time. */
@@ -74,6 +79,12 @@ interface Moved {
   owed: string[]
   /** How many jobs of its batch have each status: it is the only one. */
   counts: Readonly<Record<string, number>>
+  /** How often it counts as in flight, by scope. */
+  flight: Readonly<Record<string, number>>
+  /** How often its budget was corrected. */
+  corrected: number
+  /** How often its place in line was given up. */
+  left: number
 }
 
 export interface World {
@@ -87,11 +98,13 @@ export interface World {
   givenUp: number[]
   claims: number
   /** The state before the newest intent, while nothing was committed since. */
-  beforeIntent: JobState | null
+  beforeIntent: Committed | null
   /** Redis was restarted, and its intents are not compared with upstream yet. */
   gated: boolean
   left: Faults
 }
+
+const ACCOUNTS = ['first', 'second'] as const
 
 /** Time is a choice of the exploration, so it begins at 0. */
 const CREATED = jobRecord('queued', {
@@ -103,8 +116,11 @@ const CREATED = jobRecord('queued', {
   position: 0,
   price: { per_run: 1, expect: {} },
   estimate: 1,
+  preset: 'picture',
+  account: ACCOUNTS[0],
+  budgets: [['bdg_1', '2026-01-31', 'tenant', '']],
 })
-const HELD: Moved = { settled: [], owed: [], counts: { queued: 1 } }
+const HELD: Moved = { settled: [], owed: [], counts: { queued: 1 }, flight: {}, corrected: 0, left: 0 }
 
 const IDLE: Worker = {
   step: 'idle',
@@ -165,7 +181,7 @@ function decide({ state, moved }: Committed, event: JobEvent, cause: Cause, now 
 /** Predictions of the model differ in their id and status only. */
 const nameOf = (event: JobEvent): string =>
   event.type === 'observed'
-    ? `observed ${event.attempt} ${event.prediction.id} ${event.prediction.status}`
+    ? `observed ${event.attempt} ${event.prediction.id} ${event.prediction.status} ${event.account}`
     : JSON.stringify(event)
 
 function commitOf(state: JobState, event: JobEvent, cause: Cause, now: number): Decided | null {
@@ -186,32 +202,49 @@ const NOTHING: Movement[] = []
 /** What a commit's plan says of hold and batch. Plans are long, and these parts follow from what the job was and is. */
 function movesOf(before: JobState, after: JobState, plan: () => CommitScriptInput): Movement[] {
   const [was, is] = [before.job, after.job]
-  if (was.status === is.status && !isFinal(is.phase)) return NOTHING
-  const key = `${was.phase} ${was.status} ${was.attempt} ${is.phase} ${is.status} ${is.attempt} ${is.error?.billed} ${is.started_at}`
+  if (was.phase === is.phase && was.account === is.account && was.status === is.status) return NOTHING
+  const key = `${was.account} ${is.account} ${was.phase} ${was.status} ${was.attempt} ${is.phase} ${is.status} ${is.attempt} ${is.error?.billed} ${is.started_at}`
   const found = known.get(key) ?? readPlan(plan())
   known.set(key, found)
   return found
 }
 
-function readPlan({ operations }: CommitScriptInput): Movement[] {
+const READ = ['settle', 'in_batch', 'owe', 'land', 'correct_budget']
+
+function readPlan({ operations, keys }: CommitScriptInput): Movement[] {
   const found: Movement[] = []
   for (let at = 0; at < operations.length;) {
-    const [name = '', , count = '0'] = operations.slice(at, at + 3)
-    if (name === 'settle' || name === 'in_batch' || name === 'owe')
-      found.push([name, operations.slice(at + 3, at + 3 + Number(count))])
+    const [name = '', key = '', count = '0'] = operations.slice(at, at + 3)
+    const args = operations.slice(at + 3, at + 3 + Number(count))
+    const on = keys[Number(key) - 1]
+    if (READ.includes(name)) found.push([name, args])
+    if (name === 'zadd_all' && on === PLAN.keys.flight) found.push(['fly', args])
+    if (name === 'hdel' && on === PLAN.keys.places) found.push(['leave', args])
     at += 3 + Number(count)
   }
   return found
 }
 
 const move = (before: Moved, movements: Movement[]): Moved =>
-  movements.reduce(({ settled, owed, counts }, [name, args]) => {
-    if (name === 'settle') return { settled: [...settled, args[3] ?? ''], owed, counts }
-    if (name === 'owe') return { settled, owed: [...owed, args[2] ?? ''], counts }
+  movements.reduce((moved, [name, args]) => {
+    const { settled, owed, counts, flight, corrected, left } = moved
+    if (name === 'settle') return { ...moved, settled: [...settled, args[3] ?? ''] }
+    if (name === 'owe') return { ...moved, owed: [...owed, args[2] ?? ''] }
+    if (name === 'correct_budget') return { ...moved, corrected: corrected + 1 }
+    if (name === 'leave') return { ...moved, left: left + 1 }
+    if (name === 'fly') return { ...moved, flight: counted(flight, args.map(scopeIn), 1) }
+    if (name === 'land') return { ...moved, flight: counted(flight, args.slice(9), -1) }
     const [, , from = '', to = ''] = args
-    const left = { ...counts, [from]: (counts[from] ?? 0) - 1 }
-    return { settled, owed, counts: { ...left, [to]: (left[to] ?? 0) + 1 } }
+    return { ...moved, counts: counted(counted(counts, [from], -1), [to], 1) }
   }, before)
+
+const scopeIn = (member: string): string => member.split(' ')[0] ?? ''
+
+const counted = (
+  counts: Readonly<Record<string, number>>,
+  names: readonly string[],
+  by: number,
+): Readonly<Record<string, number>> => names.reduce((sum, name) => ({ ...sum, [name]: (sum[name] ?? 0) + by }), counts)
 
 const asPrediction = ({ id, status }: { id: string; status: string }): Prediction => ({
   id,
@@ -249,11 +282,13 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
     if (committed) go(name, { ...rest, state: committed.state, moved: settledBy(event, committed.moved) })
     else if (Object.keys(rest).length > 0) go(name, rest)
   }
-  /** The observer of a success captures the credits, instead of the commit that ends the job. */
-  const settledBy = (event: JobEvent, moved: Moved): Moved =>
-    mutant === 'settles_when_told' && event.type === 'observed' && event.prediction.status === 'succeeded'
-      ? { ...moved, settled: [...moved.settled, 'capture'] }
-      : moved
+  /** The observer of a success captures the credits, or gives back the slots, instead of the commit that ends the job. */
+  const settledBy = (event: JobEvent, moved: Moved): Moved => {
+    if (event.type !== 'observed' || event.prediction.status !== 'succeeded') return moved
+    if (mutant === 'settles_when_told') return { ...moved, settled: [...moved.settled, 'capture'] }
+    if (mutant === 'lands_when_told') return { ...moved, flight: counted(moved.flight, scopesOf(world.state.job), -1) }
+    return moved
+  }
   const spend = (fault: keyof Faults): { left: Faults } => ({ left: { ...world.left, [fault]: world.left[fault] - 1 } })
 
   for (const [w, worker] of world.workers.entries()) {
@@ -270,8 +305,12 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
       case 'loaded': {
         const seen = worker.seen ?? world.state
         const claim = `claim-${world.claims}`
-        const intended = decide({ state: seen, moved: world.moved }, { type: 'intend', claim }, 'worker')?.state ?? null
-        if (intended === null) {
+        // As the chooser does: it moves a job only while nothing of it is open.
+        const account = mayMove(seen) ? ACCOUNTS[world.claims % 2] : undefined
+        const event: JobEvent = { type: 'intend', claim, ...(account === undefined ? {} : { account }) }
+        const decided = decide({ state: seen, moved: world.moved }, event, 'worker')
+        const intended = decided?.state ?? null
+        if (decided === null || intended === null) {
           const found = seen.attempts.find((one) => one.state === 'intended')
           if (mutant === 'posts_on_found_intent' && found)
             go(`worker ${w} takes a found intent`, become({ step: 'permit', attempt: found.n, claim: found.claim }))
@@ -289,7 +328,8 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
         // Only a mutant needs it: while it is what Redis holds, deciding on it or on the loaded job is the same.
         const own = mutant === 'no_basis' ? intended : null
         const permit = become({ step: 'permit', seen: null, attempt: intended.job.attempt, claim, own })
-        const intent = { state: intended, claims: world.claims + 1, beforeIntent: world.state }
+        const beforeIntent = { state: world.state, moved: world.moved }
+        const intent = { ...decided, claims: world.claims + 1, beforeIntent }
         go(`worker ${w} intends`, { ...permit, ...intent })
         if (world.left.lostReplies > 0)
           go(`worker ${w} intends, and the reply is lost`, {
@@ -311,7 +351,12 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
           break
         }
         const id = `p${world.predictions.length}`
-        const predictions = [...world.predictions, { id, attempt, status: 'starting' as const, reported: ['starting'] }]
+        const posted = world.state.attempts.find(({ n }) => n === attempt)
+        const { account } = posted ?? world.state.job
+        const predictions = [
+          ...world.predictions,
+          { id, account, attempt, status: 'starting' as const, reported: ['starting'] },
+        ]
         go(`worker ${w} posts`, { ...become({ step: 'answered', outcome: 'created', prediction: id }), predictions })
         go(`worker ${w} is refused`, become({ step: 'answered', outcome: 'refused' }))
         if (world.left.lostAnswers > 0) {
@@ -337,7 +382,12 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
         if (outcome === 'created' && made)
           happen(
             `worker ${w} reports created`,
-            { type: 'observed', attempt, prediction: asPrediction({ ...made, status: 'starting' }) },
+            {
+              type: 'observed',
+              attempt,
+              account: made.account,
+              prediction: asPrediction({ ...made, status: 'starting' }),
+            },
             'create',
             rest,
             undefined,
@@ -383,7 +433,12 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
     for (const status of prediction.reported)
       happen(
         `webhook ${prediction.id} ${status}`,
-        { type: 'observed', attempt: prediction.attempt, prediction: asPrediction({ id: prediction.id, status }) },
+        {
+          type: 'observed',
+          attempt: prediction.attempt,
+          account: prediction.account,
+          prediction: asPrediction({ id: prediction.id, status }),
+        },
         'webhook',
       )
     const cancel = world.state.effects.find((one) => one.kind === 'cancel' && one.prediction_id === prediction.id)
@@ -391,7 +446,12 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
       const status = isTerminal(prediction.status) ? prediction.status : 'canceled'
       happen(
         `cancel ${prediction.id}`,
-        { type: 'observed', attempt: prediction.attempt, prediction: asPrediction({ id: prediction.id, status }) },
+        {
+          type: 'observed',
+          attempt: prediction.attempt,
+          account: prediction.account,
+          prediction: asPrediction({ id: prediction.id, status }),
+        },
         'cancel',
         {
           predictions: replace(world.predictions, p, {
@@ -410,7 +470,12 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
     if (attemptState(world, prediction.attempt) === 'unknown')
       happen(
         `listing shows ${prediction.id}`,
-        { type: 'observed', attempt: prediction.attempt, prediction: asPrediction(prediction) },
+        {
+          type: 'observed',
+          attempt: prediction.attempt,
+          account: prediction.account,
+          prediction: asPrediction(prediction),
+        },
         'list',
       )
   }
@@ -438,7 +503,7 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
   if (world.left.forgets > 0 && world.beforeIntent)
     go('Redis forgets the intent', {
       ...spend('forgets'),
-      state: world.beforeIntent,
+      ...world.beforeIntent,
       // A memory that went back, and is not recognised: a former primary that still knows every script.
       gated: mutant !== 'gate_is_passed_by',
       workers: world.workers.map((worker) => ({ ...worker, former: ['permit', 'answered'].includes(worker.step) })),
@@ -448,7 +513,12 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
     // One complete listing, and each of its predictions finds its job.
     const committed = world.predictions.reduce<Committed>(
       (before, prediction) => {
-        const event = { type: 'observed', attempt: prediction.attempt, prediction: asPrediction(prediction) } as const
+        const event = {
+          type: 'observed',
+          attempt: prediction.attempt,
+          account: prediction.account,
+          prediction: asPrediction(prediction),
+        } as const
         return decide(before, event, 'list') ?? before
       },
       { state: world.state, moved: world.moved },
@@ -464,14 +534,25 @@ export function moves(world: World, mutant: Mutant): [string, World][] {
 
 const OF_AN_END = ['job.succeeded', 'job.failed', 'job.canceled']
 
-/** A hold that is not resolved just once at the end, or a batch that does not count its one job by its status. */
-function mistakeOf({ state: { job }, moved: { settled, owed, counts } }: World): string | null {
+/** A hold, a budget, a slot or a place that is not resolved just once, or a batch that does not count its one job by its status. */
+function mistakeOf({
+  state: { job },
+  moved: { settled, owed, counts, flight, corrected, left },
+}: World): string | null {
   const resolved = isFinal(job.phase) ? 1 : 0
   if (
     settled.length !== resolved ||
     (resolved === 1 && settled[0] !== (job.phase === 'succeeded' ? 'capture' : 'release'))
   )
     return `a job that is ${job.phase} has its hold resolved by ${settled.join(', ') || 'nothing'}`
+  if (corrected !== resolved) return `the budget of a job that is ${job.phase} is corrected ${corrected} times`
+  // A job that is sent again after a failure of the platform has a new place.
+  if (left > job.resubmissions + (mayReturn(job) ? 0 : 1) || (resolved === 1 && left === 0))
+    return `a job that is ${job.phase} gave up its place ${left} times`
+  const scopes = isInFlight(job) ? scopesOf(job) : []
+  for (const scope of new Set([...scopes, ...Object.keys(flight)]))
+    if ((flight[scope] ?? 0) !== (scopes.includes(scope) ? 1 : 0))
+      return `a job that is ${job.phase} counts ${flight[scope] ?? 0} times for ${scope}`
   const ends = owed.filter((type) => OF_AN_END.includes(type))
   const starts = owed.filter((type) => type === 'job.started').length
   const mustHaveStarted =
@@ -541,14 +622,32 @@ function numberOf(text: string): string {
 const stateKeyOf = remembered(({ job, attempts, effects }: JobState) =>
   numberOf(
     JSON.stringify([
-      [job.phase, job.status, job.attempt, job.prediction_id, job.stop?.reason, job.resubmissions, job.error?.code],
-      attempts.map((one) => [one.state, one.prediction_id, one.outcome, one.absent_since !== null, one.orphans]),
+      [
+        job.phase,
+        job.status,
+        job.attempt,
+        job.account,
+        job.prediction_id,
+        job.stop?.reason,
+        job.resubmissions,
+        job.error?.code,
+      ],
+      attempts.map((one) => [
+        one.state,
+        one.account,
+        one.prediction_id,
+        one.outcome,
+        one.absent_since !== null,
+        one.orphans,
+      ]),
       effects.map((one) => (one.kind === 'cancel' ? one.prediction_id : one.kind)),
     ]),
   ),
 )
 const predictionsKeyOf = remembered((predictions: UpstreamPrediction[]) =>
-  numberOf(JSON.stringify(predictions.map(({ attempt, status, reported }) => [attempt, status, reported]))),
+  numberOf(
+    JSON.stringify(predictions.map(({ attempt, account, status, reported }) => [attempt, account, status, reported])),
+  ),
 )
 const faultsKeyOf = remembered((left: Faults) => numberOf(JSON.stringify(left)))
 
@@ -556,7 +655,17 @@ const faultsKeyOf = remembered((left: Faults) => numberOf(JSON.stringify(left)))
  * Two worlds with the same key go on in the same way. Times and revisions are only compared, so their order suffices; which
  * of the workers is in which step does not matter.
  */
-export function keyOf({ state, workers, predictions, expired, givenUp, beforeIntent, gated, left }: World): string {
+export function keyOf({
+  state,
+  claims,
+  workers,
+  predictions,
+  expired,
+  givenUp,
+  beforeIntent,
+  gated,
+  left,
+}: World): string {
   const { job, attempts } = state
   const workerKeys = workers.map(({ step, seen, attempt, outcome, prediction, claim, own, former }) => {
     if (step === 'idle') return ''
@@ -566,5 +675,5 @@ export function keyOf({ state, workers, predictions, expired, givenUp, beforeInt
     return `${step} ${saw},${attempt} ${outcome} ${prediction} ${former} ${place},${made}`
   })
   const shared = `${stateKeyOf(state)} ${predictionsKeyOf(predictions)} ${faultsKeyOf(left)}`
-  return `${shared} ${expired.join()};${givenUp.join()} ${beforeIntent !== null} ${gated} ${workerKeys.toSorted().join()}`
+  return `${shared} ${expired.join()};${givenUp.join()} ${beforeIntent !== null} ${gated} ${claims % 2} ${workerKeys.toSorted().join()}`
 }

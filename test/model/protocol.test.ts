@@ -69,7 +69,7 @@ function explore(faults: Faults, mutant: Mutant = 'none', start = begin(faults))
 
 const NONE: Faults = { crashes: 0, lostAnswers: 0, lostReplies: 0, cancels: 0, platformFailures: 0, forgets: 0 }
 
-describe('however the steps interleave, there is one live prediction, an end, and a hold that is resolved once', () => {
+describe('however the steps interleave, there is one live prediction in all accounts, an end, and each hold, slot and budget is settled once', () => {
   test.each<[string, Partial<Faults>]>([
     ['with nothing wrong', {}],
     ['with answers of creates lost', { lostAnswers: 2 }],
@@ -122,6 +122,9 @@ describe('the exploration notices', () => {
   })
   test('credits that are taken beside the commit that ends the job', () => {
     expect(explore(NONE, 'settles_when_told').violation?.promise).toMatch(/has its hold resolved by/)
+  })
+  test('slots that are given back beside the commit that ends the job', () => {
+    expect(explore(NONE, 'lands_when_told').violation?.promise).toMatch(/counts -?\d times for/)
   })
   test('a commit without its id: a permit is lost with a reply', () => {
     const posts = (mutant: Mutant): boolean => {
