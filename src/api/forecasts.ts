@@ -17,8 +17,9 @@ export interface ForecastDependencies {
 }
 
 const RUN_TIMES_FRESH_MS = 5_000
-/** Forecasts that a process compares with what came true, at a time, and for how long, ms. */
+/** Forecasts that a process compares with what came true, at a time; how often it takes one, and for how long, ms. */
 const FOLLOWED = 100
+const FOLLOW_EVERY_MS = 1_000
 const FOLLOWED_FOR_MS = 3_600_000
 
 /** A job whose start is forecast. */
@@ -44,6 +45,7 @@ const seconds = (ms: number): number => Math.round(ms / 100) / 10
  */
 export function createForecasts({ store, hub, accountsFor, log }: ForecastDependencies) {
   const runTimesOf = briefly(RUN_TIMES_FRESH_MS, (model: string) => store.runTimes(model))
+  let followedAt = -Infinity
   const followed = new Map<string, { since: number; leave: () => void }>()
 
   async function runTimeOf({ model, deployment, version }: JobRecord): Promise<Forecast['run_time']> {
@@ -73,7 +75,8 @@ export function createForecasts({ store, hub, accountsFor, log }: ForecastDepend
       one.leave()
       followed.delete(job)
     }
-    if (followed.size >= FOLLOWED || followed.has(id)) return
+    if (followed.size >= FOLLOWED || followed.has(id) || since - followedAt < FOLLOW_EVERY_MS) return
+    followedAt = since
     const compare = async (): Promise<void> => {
       const waited = (performance.now() - since) / 1000
       const job = await store.read(id)

@@ -91,6 +91,7 @@ import { createRedisLoginCodes } from '../shared/tenants/redis-login-codes.ts'
 import { createRedisSigningSecrets } from '../shared/tenants/redis-signing-secrets.ts'
 import { createTenantAdmin } from '../shared/tenants/tenant-admin.ts'
 import { presetLimits, statePresetLimits } from '../shared/limits/redis-preset-limits.ts'
+import { briefly } from '../shared/values/briefly.ts'
 import { createTenantKeys } from '../shared/tenants/tenant-keys.ts'
 import { createServeAgents } from './agents.ts'
 import { inputChecks } from './input-checks.ts'
@@ -103,6 +104,8 @@ import { buildMailPages, buildMailTransport } from './mail.ts'
 
 /** Limit of refused webhooks of one address, per process. */
 const WEBHOOK_FAILURES_PER_MINUTE = 100
+/** The rate of creates, and the errors of forecasts, are shown with at most this age, ms. */
+const FIGURES_FRESH_MS = 1_000
 /** Interval between comparisons of a known secret, ms. */
 const SECRET_CHECK_MS = 10 * 60_000
 
@@ -154,8 +157,14 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
     keep: config.keep,
   })
   const accountsFor = (job: Pick<JobRecord, 'tenant' | 'preset'>): string[] => allowedAccounts(accountsOf(config), job)
-  const forecastOf = createForecasts({ store, hub, accountsFor, log })
-  const waitingOf = createWaiting({ store, accountsFor, conditions, waits: core.waits, manual: core.limits })
+  // What every response about a waiting job reads.
+  const figures = {
+    ...store,
+    createRate: briefly(FIGURES_FRESH_MS, store.createRate),
+    forecastErrors: briefly(FIGURES_FRESH_MS, store.forecastErrors),
+  }
+  const forecastOf = createForecasts({ store: figures, hub, accountsFor, log })
+  const waitingOf = createWaiting({ store: figures, accountsFor, conditions, waits: core.waits, manual: core.limits })
   const show = createShowJob(view, waitingOf, forecastOf)
   const streams = createEventStreams({
     hub,

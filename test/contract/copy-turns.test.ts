@@ -110,7 +110,7 @@ test('a tenant that comes waits for one turn of each that was there, whatever wa
         }
         if (takes > 0) await next(takes)
       }
-      // Whoever comes now waits at most for one turn of each tenant that was there: three of the heavy one.
+      // A tenant that comes now waits at most for one turn of each tenant that was there: three of the heavy one.
       for (const one of await many('new', 3)) tenantOf.set(one.id, 'new')
       const order = await next(40)
       const turns = order.flatMap((tenant, at) => (tenant === 'new' ? [at] : []))

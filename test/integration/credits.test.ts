@@ -411,7 +411,7 @@ describe('a budget', () => {
     expect(await auditReport(service)).toMatchObject({ findings: [] })
   })
 
-  test('tells an endpoint of the tenant which level it has reached', async () => {
+  test('sends the level that it has reached to an endpoint of the tenant', async () => {
     const { key: listener } = await operator.newKey(tenant, { scopes: ['webhooks'] })
     // Nobody listens there.
     const url = 'http://127.0.0.1:9/hook'

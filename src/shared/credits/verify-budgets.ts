@@ -31,7 +31,7 @@ export interface BudgetProblem {
   detail: string
 }
 
-/** An entry has the time at which its script began, ms: so much before the first count at most. */
+/** An entry has the time at which its script began: at most this long before the first count, ms. */
 const LATEST = 60_000
 
 const nameOf = ({ budget, period }: CountName): string => `${budget}:${period}`

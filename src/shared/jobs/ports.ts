@@ -28,7 +28,7 @@ export type CommitResult =
   /** Another commit was faster: load and decide again. */
   | { status: 'stale' }
   | { status: 'too_late' }
-  /** The create budget has no token now, but one every so many ms. */
+  /** The create budget has no token now; it has one every `everyMs`. */
   | { status: 'limited'; waitMs: number; everyMs: number }
   /** Creation is paused for the account. */
   | { status: 'paused'; waitMs: number }

@@ -111,7 +111,7 @@ export interface BudgetTerms {
   charges: BudgetCharge[]
 }
 
-/** The counts of a period are kept so long after its end, ms: longer than any job waits and runs. */
+/** The counts of a period are kept after its end for this time, ms, which is longer than any job waits and runs. */
 const KEEP_COUNTS = 100 * 86_400_000
 
 export const keepCountsUntil = ({ until }: Pick<Period, 'until'>): number => until + KEEP_COUNTS
