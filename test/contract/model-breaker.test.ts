@@ -9,7 +9,9 @@ const redis = new Redis(testRedisUrl())
 afterAll(() => redis.disconnect())
 
 const run = loadScript(new URL('../fixtures/model-breaker-run.lua', import.meta.url), {
-  includes: [new URL('../../src/shared/limits/model-breaker.lua', import.meta.url)],
+  includes: ['manual-clock.lua', 'model-breaker.lua'].map(
+    (name) => new URL(`../../src/shared/limits/${name}`, import.meta.url),
+  ),
 })
 
 const TARGET = 'model:owner/name'

@@ -5,7 +5,6 @@
            ARGV[1] scope, ARGV[2] JSON of the pause without its time, ARGV[3] most entries of the log, ARGV[4..] fields of the entry
   Output:  ms since when it is paused
 ]]
-redis.call('HSETNX', KEYS[2], 'since ' .. ARGV[1], string.format('%.0f', clock_ms()))
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+pause_scope(KEYS[1], KEYS[2], ARGV[1], ARGV[2], clock_ms())
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', unpack(ARGV, 4))
 return redis.call('HGET', KEYS[2], 'since ' .. ARGV[1])

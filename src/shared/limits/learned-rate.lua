@@ -63,10 +63,10 @@ local function lower_rate(account, plan, stated, sent, pause, now)
   local from = tonumber(account.rate_from or '0')
   local is_earlier = sent <= tonumber(account.rate_noted or '0')
   local is_raised = base ~= nil and rate > base
-  local is_told = stated.rate and stated.rate < ceiling
+  local is_stated = stated.rate and stated.rate < ceiling
   local fields = { rate_from = math.max(from, now + pause) }
   local lower
-  if is_told then
+  if is_stated then
     lower = math.min(stated.rate, rate)
   elseif is_raised and account.rate_steps and rate <= base * 1.1 then
     lower = base
@@ -76,11 +76,11 @@ local function lower_rate(account, plan, stated, sent, pause, now)
     lower = math.max(1, rate / 2)
   end
   -- Creates that were under way together are refused together: they lower the rate once.
-  if is_earlier and not (is_told and stated.rate < (base or ceiling)) then
+  if is_earlier and not (is_stated and stated.rate < (base or ceiling)) then
     return fields, false
   end
   fields.rate, fields.rate_noted = lower, now
-  fields.rate_burst = is_told and stated.burst or false
+  fields.rate_burst = is_stated and stated.burst or false
   if is_raised and now - from < 10 * plan.quiet then
     fields.rate_steps = '1'
   elseif not base or rate >= ceiling then

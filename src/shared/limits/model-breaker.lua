@@ -9,17 +9,10 @@
 ]]
 local RAMP_ENDS = 30
 local function pause_model(at, target, now)
-  local scope = 'breaker:' .. target
-  redis.call('HSETNX', at.clocks, 'since ' .. scope, string.format('%.0f', now))
-  redis.call('HSET', at.pauses, scope, '{"reason":"the model fails at Replicate","by":"circuit breaker"}')
+  pause_scope(at.pauses, at.clocks, 'breaker:' .. target, '{"reason":"the model fails at Replicate","by":"circuit breaker"}', now)
 end
 local function resume_model(at, target, now)
-  local scope = 'breaker:' .. target
-  if redis.call('HDEL', at.pauses, scope) == 1 then
-    local since = tonumber(redis.call('HGET', at.clocks, 'since ' .. scope) or now)
-    redis.call('HDEL', at.clocks, 'since ' .. scope)
-    redis.call('HINCRBY', at.clocks, scope, string.format('%.0f', math.max(0, now - since)))
-  end
+  resume_scope(at.pauses, at.clocks, 'breaker:' .. target, now)
 end
 
 -- A create passes; `lease`: ms after which another one may, if nothing is heard of it.

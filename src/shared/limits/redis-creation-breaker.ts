@@ -23,7 +23,7 @@ const endProbe = loadScript(lua('end-probe.lua'), { flags: ['allow-oom'], includ
 const endRefusal = loadScript(lua('end-refusal.lua'), { flags: ['allow-oom'], includes: pauseClock })
 const halfOpenModels = loadScript(lua('half-open-models.lua'), {
   flags: ['allow-oom'],
-  includes: [clockLua, lua('model-breaker.lua')],
+  includes: [clockLua, lua('manual-clock.lua'), lua('model-breaker.lua')],
 })
 const pauseAccount = loadScript(lua('pause.lua'), { flags: ['allow-oom'], includes: pauseClock })
 

@@ -11,9 +11,13 @@ import type { AccountRates } from './rules/budget.ts'
 import type { LimitStore, ManualPause, OperatorChange, ScopeLimits } from './ports.ts'
 import { LIMIT_NAMES, OPERATOR_ACTIONS, UNLIMITED, type LimitName } from './rules/limit-requests.ts'
 
-const lua = (name: string) => loadScript(new URL(name, import.meta.url), { flags: ['allow-oom'], includes: [clockLua] })
-const hold = lua('hold.lua')
-const resume = lua('resume.lua')
+const script = (name: string) =>
+  loadScript(new URL(name, import.meta.url), {
+    flags: ['allow-oom'],
+    includes: [clockLua, new URL('manual-clock.lua', import.meta.url)],
+  })
+const hold = script('hold.lua')
+const resume = script('resume.lua')
 
 const pauseText = z.object({ reason: z.string(), by: z.string() })
 const changeEntry = z.object({

@@ -119,6 +119,10 @@ local function type_found(key)
   found_types[key] = found
   return found
 end
+-- Where no breaker of a model has state, its passes and successes change nothing.
+local function is_skipped(name, key)
+  return (name == 'model_pass' or name == 'model_works') and type_found(key) == 'none'
+end
 local known = redis.call('HMGET', KEYS[1], 'rev', 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7')
 local revision = known[1] or ''
 for slot = 2, 9 do
@@ -171,7 +175,7 @@ while at <= #ARGV do
       return redis.error_reply('WRONGTYPE the account is a ' .. found)
     end
   end
-  if types_beside[name] then
+  if types_beside[name] and not is_skipped(name, key) then
     for i, also in ipairs(types_beside[name]) do
       local beside = KEYS[tonumber(ARGV[at + 2 + i])]
       local is = beside and type_found(beside) or 'none'
@@ -408,7 +412,9 @@ while at <= #ARGV do
   if key == KEYS[1] and not collects[name] then
     write_fields()
   end
-  if name == 'hset' then
+  if is_skipped(name, key) then
+    -- Nothing to write.
+  elseif name == 'hset' then
     set_fields(key, unpack(ARGV, at + 3, at + 2 + count))
   elseif name == 'hset_in' then
     set_fields(key, first, whole(now + tonumber(second)))
