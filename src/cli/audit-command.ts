@@ -10,6 +10,7 @@ interface Given {
   repair?: boolean
   quiescent?: boolean
   skipFiles?: boolean
+  shares?: boolean
   json?: boolean
 }
 
@@ -20,6 +21,9 @@ const plural = (count: number, word: string): string => `${count} ${word}${count
 function line({ invariant, id, detail }: Finding, repaired: boolean): string {
   return `${repaired ? 'repaired  ' : ''}${invariant}  ${id}  ${detail}`
 }
+
+const shareLine = ({ tenant, priority, begun, waiting, cost, worst_wait }: Report['shares'][number]): string =>
+  `${tenant}  ${priority}  ${begun} begun  ${waiting} waiting  ${cost} credits  waited ${(worst_wait / 1000).toFixed(1)} s at most`
 
 function summary({ findings, repaired, skipped, jobs, attempts, predictions, unlisted }: Report): string {
   const listed = predictions === null ? [] : [`${plural(predictions, 'prediction')} at Replicate`]
@@ -33,7 +37,7 @@ function summary({ findings, repaired, skipped, jobs, attempts, predictions, unl
   return unlisted === null ? `${parts}.` : `${parts}.\nReplicate's predictions were not checked: ${unlisted}.`
 }
 
-function print(report: Report, asJson: boolean): void {
+function print(report: Report, asJson: boolean, withShares: boolean): void {
   const { findings, repaired } = report
   if (asJson) {
     const lines = [
@@ -41,19 +45,27 @@ function print(report: Report, asJson: boolean): void {
       ...findings.map((finding) => ({ ...finding, repaired: false })),
     ]
     for (const one of lines) printJson(one)
+    if (withShares) for (const one of report.shares) printJson(one)
     note(summary(report))
     return
   }
   for (const finding of repaired) printLine(line(finding, true))
   for (const finding of findings) printLine(line(finding, false))
   for (const name of new Set(findings.map(({ invariant }) => invariant))) printText(`\n${name}: ${INVARIANTS[name]}`)
+  if (withShares) for (const share of report.shares) printLine(shareLine(share))
   printText(`${findings.length > 0 ? '\n\n' : ''}${summary(report)}\n`)
 }
 
-const runAudit = ({ repair = false, quiescent = false, skipFiles = false, json = false }: Given): Promise<number> =>
+const runAudit = ({
+  repair = false,
+  quiescent = false,
+  skipFiles = false,
+  shares = false,
+  json = false,
+}: Given): Promise<number> =>
   runOperatorCommand(async ({ audit }) => {
     const report = await audit({ repair, quiescent, files: !skipFiles })
-    print(report, json)
+    print(report, json, shares)
     if (report.findings.length > 0) return EXIT.failed
     return report.unlisted === null && report.skipped.length === 0 ? EXIT.ok : EXIT.incomplete
   })
@@ -73,6 +85,10 @@ export const auditCommand: DefineCommand = (command, finish) => {
       'also require that no job is unfinished and nothing is due; for a deployment without any work',
     )
     .option('--skip-files', 'do not read the stored files')
+    .option(
+      '--shares',
+      'also print for each tenant and class how many jobs have begun and wait, what they cost, and the longest wait',
+    )
     .option('--json', 'print each finding as a line of JSON')
     .action(async (given: Given) => finish(await runAudit(given)))
 }

@@ -61,6 +61,9 @@ describe('an undamaged deployment', () => {
     expect(report.findings).toEqual([])
     expect(report).toMatchObject({ jobs: jobs.length, repaired: [], skipped: [] })
     expect(report.predictions).toBeGreaterThanOrEqual(jobs.length)
+    expect(report.shares).toMatchObject([
+      { tenant: 'default', priority: 'interactive', begun: jobs.length, waiting: 0 },
+    ])
   })
 
   test('has nothing to find while it works', async () => {

@@ -20,6 +20,7 @@ import { checkBatchMember, checkBatches, checkBudgets, checkLedgers, checkFlight
 import { checkNotifications } from './check-notifications.ts'
 import { checkOrder, waitingIn } from './rules/check-order.ts'
 import type { BudgetSource } from '../credits/verify-budgets.ts'
+import { createShareCount, type Share } from './rules/recount-shares.ts'
 import { checkStored } from './check-stored.ts'
 import { compareFile } from './compare-file.ts'
 import { problem, type Command, type Finding, type Invariant, type Problem } from './rules/finding.ts'
@@ -56,6 +57,8 @@ export interface AuditReport {
   attempts: number
   /** Number of predictions that upstream listed; null when no account was listed. */
   predictions: number | null
+  /** What each tenant has had of the creates, by class, and the longest waits: recounted from the records. */
+  shares: Share[]
 }
 
 /** Number of jobs that are read concurrently. */
@@ -101,6 +104,7 @@ export async function runAudit(options: AuditOptions): Promise<AuditReport> {
     jobs: audit.jobs(),
     attempts: audit.attempts(),
     predictions: listed.size === 0 ? null : [...listed.values()].flat().length,
+    shares: audit.shares(),
   }
 }
 
@@ -148,6 +152,7 @@ function createWalk(options: AuditOptions, began: number) {
   const phases = new Map<string, number>()
   const facts = new Map<string, AttemptFacts>()
   const intents: { id: string; at: number; account: string }[] = []
+  const shares = createShareCount()
   let attempts = 0
 
   function say(invariant: Invariant, id: string, detail: string, fix: Command[] = [], guard: Problem['guard'] = null) {
@@ -171,6 +176,7 @@ function createWalk(options: AuditOptions, began: number) {
     for (const member of labelMembers(job)) labeled.add(`${job.tenant} ${member}`)
     problems.push(...checkJob(loaded, checks))
     rememberAttempts(loaded)
+    shares.add(loaded.state, loaded.now)
     problems.push(...(await checkInputs(job, { source, keys, artifacts })))
     if (artifacts && job.phase === 'succeeded') await checkFiles(loaded, artifacts)
   }
@@ -328,6 +334,7 @@ function createWalk(options: AuditOptions, began: number) {
     facts,
     intents,
     unread,
+    shares: () => shares.all(),
     jobs: () => tenants.size + unread.size,
     attempts: () => attempts,
 
