@@ -25,12 +25,14 @@ export type ScopeLimits = z.output<typeof scopeLimits>
 export const limitList = z.object({ data: z.array(scopeLimits) }).meta({ id: 'LimitList' })
 export type LimitList = z.output<typeof limitList>
 
+const by = z.string().describe('The id of a key, or the user of a command line.')
+
 export const manualPause = z
   .object({
     scope: z.string(),
     reason: z.string().describe('What owners of waiting jobs see.'),
     since: time,
-    by: z.string().describe('The id of a key, or the user of a command line.'),
+    by,
   })
   .meta({ id: 'ManualPause', description: 'A pause by an operator.' })
 export type ManualPause = z.output<typeof manualPause>
@@ -42,7 +44,7 @@ export const operatorChange = z
   .object({
     id: z.string(),
     at: time,
-    by: z.string().describe('The id of a key, or the user of a command line.'),
+    by,
     action: z.enum(OPERATOR_ACTIONS),
     scope: z.string(),
     detail: z.record(z.string(), json).describe('The limits as they were set, or the reason of the pause.'),

@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { ServiceError } from '../errors/service-error.ts'
 import { jsonObject } from '../jobs/rules/job.ts'
 import type { JobKeys } from '../jobs/record/job-keys.ts'
-import { brokenTarget } from '../jobs/rules/place.ts'
+import { ofScope } from '../jobs/record/line-member.ts'
+import { accountScope, brokenTarget, isAccountScope } from '../jobs/rules/place.ts'
 import { clockLua } from '../redis/clock.ts'
 import { loadScript } from '../redis/script.ts'
 import type { JsonObject } from '../values/json.ts'
@@ -44,15 +45,17 @@ export function createRedisLimitStore({
   keys: JobKeys
   accounts: AccountRates
 }): LimitStore {
-  const accountOf = (scope: string): string | null => (scope.startsWith('account:') ? scope.slice(8) : null)
+  const accountOf = (scope: string): string | null =>
+    isAccountScope(scope) ? scope.slice(accountScope('').length) : null
 
   /** `fields`: the hash of limits. */
   async function shown(scope: string, fields: Record<string, string>): Promise<ScopeLimits> {
     const account = accountOf(scope)
     const configured = account === null ? undefined : accounts[account]?.perMinute
+    const flight = ofScope(scope)
     const [ceiling, inFlight] = await Promise.all([
       configured === undefined || account === null ? null : redis.hget(keys.account(account), CEILING),
-      redis.zlexcount(keys.flight, `[${scope} `, `(${scope}!`),
+      redis.zlexcount(keys.flight, flight.first, flight.after),
     ])
     const own = (name: LimitName): string | undefined =>
       name === 'creates_per_minute' ? (ceiling ?? undefined) : fields[`${name} ${scope}`]
@@ -90,7 +93,7 @@ export function createRedisLimitStore({
     async limits() {
       const fields = await redis.hgetall(keys.limits)
       const named = Object.keys(fields).map((field) => field.slice(field.lastIndexOf(' ') + 1))
-      const scopes = new Set([...Object.keys(accounts).map((account) => `account:${account}`), ...named])
+      const scopes = new Set([...Object.keys(accounts).map(accountScope), ...named])
       return Promise.all([...scopes].sort().map((scope) => shown(scope, fields)))
     },
 

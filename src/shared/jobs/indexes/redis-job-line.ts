@@ -5,7 +5,7 @@ import { clockLua } from '../../redis/clock.ts'
 import { loadScript } from '../../redis/script.ts'
 import { dueJob } from '../record/due-member.ts'
 import type { JobKeys } from '../record/job-keys.ts'
-import { flightMember, flowOf, lineMember, parseFlightMember, parseLineMember } from '../record/line-member.ts'
+import { flightMember, flowOf, lineMember, ofScope, parseFlightMember, parseLineMember } from '../record/line-member.ts'
 import type { AccountRoom, JobLine } from '../ports.ts'
 import { accountScope, placeOf } from '../rules/place.ts'
 import type { Timings } from '../rules/timings.ts'
@@ -25,8 +25,6 @@ const claimedLine = z.tuple([z.number()], z.string())
 
 /** Before the scope for which a lane is parked (order.lua, `heads`). */
 const PARKED = 'parked '
-/** The end of the members of a scope: `!` comes after the blank. */
-const afterScope = (scope: string): string => `${scope}!`
 const HOLDERS_AT_ONCE = 1000
 /** Scopes of parked lanes, and lanes of each, that are looked at together. */
 const WAKES_AT_ONCE = 100
@@ -76,10 +74,11 @@ export function createRedisJobLine({
 
     async hasRoom(account) {
       const scope = accountScope(account)
+      const { first, after } = ofScope(scope)
       const [paused, limit, held] = await Promise.all([
         redis.hexists(keys.pauses, scope),
         redis.hget(keys.limits, `concurrency ${scope}`),
-        redis.zlexcount(keys.flight, `[${scope} `, `(${afterScope(scope)}`),
+        redis.zlexcount(keys.flight, first, after),
       ])
       return paused === 0 && (limit === null || limit === '' || held < Number(limit))
     },
@@ -100,20 +99,13 @@ export function createRedisJobLine({
         if (member === undefined) break
         const [scope = ''] = member.split(' ')
         scopes.add(scope)
-        from = `(${afterScope(scope)}`
+        from = ofScope(scope).after
       }
       const held = await Promise.all(
-        [...scopes].map((scope) =>
-          redis.zrange(
-            keys.flight,
-            `[${scope} `,
-            `(${afterScope(scope)}`,
-            'BYLEX',
-            'LIMIT',
-            '0',
-            String(HOLDERS_AT_ONCE),
-          ),
-        ),
+        [...scopes].map((scope) => {
+          const { first, after } = ofScope(scope)
+          return redis.zrange(keys.flight, first, after, 'BYLEX', 'LIMIT', '0', String(HOLDERS_AT_ONCE))
+        }),
       )
       return held.flat().map(parseFlightMember)
     },

@@ -34,6 +34,12 @@ export function parseFlightMember(member: string): { scope: string; job: string 
   return { scope: member.slice(0, at), job: member.slice(at + 1) }
 }
 
+/** Bounds of the members that begin with a scope, in lexical order: `!` comes after the blank. */
+export const ofScope = (scope: string): { first: string; after: string } => ({
+  first: `[${scope} `,
+  after: `(${scope}!`,
+})
+
 /** `<class> <tenant> <lane>` */
 export const flowOf = ({ tenant, priority, lane }: Pick<Place, 'tenant' | 'priority' | 'lane'>): string =>
   [LETTERS[priority], tenant, lane].join(' ')
