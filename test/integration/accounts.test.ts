@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { finished, inPhase } from '../support/finished.ts'
+import { forgetAttempt } from '../support/forgotten-attempt.ts'
 import { startOwnRedis, type OwnRedis } from '../support/redis.ts'
 import { aboutPrediction, sendWebhook, signerOf } from '../support/sign-webhook.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
@@ -158,24 +159,7 @@ describe('when Redis was restarted', () => {
     const running = await inPhase(service, id, 'created', 'running')
     const prediction = running.prediction_id ?? ''
     expect(await accountOf(id)).toBe('second')
-    const { keys, redis } = service
-    // What a crash that loses the last moments leaves behind: the job in the line, in the account of new jobs.
-    await redis
-      .multi()
-      .hset(keys.job(id), 'phase', 'queued', 'status', 'queued', 'attempt', '0', 'prediction_id', '', 'rev', '1')
-      .hset(keys.job(id), 'account', 'default', 'v', '1')
-      .hdel(keys.job(id), 'submitted_at', 'prediction_created_at', 'started_at')
-      .hdel(keys.job(id), ...(await redis.hkeys(keys.job(id))).filter((field) => field.startsWith('1.')))
-      .del(keys.prediction('second', prediction))
-      .srem(keys.open('second'), `${id}:1`)
-      .zrem(keys.due, `attempt:${id}:1`)
-      .hincrby(keys.phases, running.phase, -1)
-      .hincrby(keys.phases, 'queued', 1)
-      .zrem(keys.tenantStatus('default', running.status), id)
-      .zadd(keys.tenantStatus('default', 'queued'), 0, id)
-      .zadd(keys.due, 0, `job:${id}`)
-      .script('FLUSH')
-      .exec()
+    await forgetAttempt(service, running, 'second')
     await pauseAccount('default', false)
     const job = await waitFor('the prediction to be adopted', async () => {
       const now = await service.client.get(id)

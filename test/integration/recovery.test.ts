@@ -5,6 +5,7 @@ import { closeQueues, createQueues } from '../../src/queues/producer.ts'
 import { createLogger } from '../../src/shared/process/logger.ts'
 import { appendOnlyFile } from '../support/append-only-file.ts'
 import { finished, inPhase } from '../support/finished.ts'
+import { forgetAttempt } from '../support/forgotten-attempt.ts'
 import { freePort } from '../support/free-port.ts'
 import { startOwnRedis, type OwnRedis } from '../support/redis.ts'
 import { SHORT_TIMINGS } from '../support/short-timings.ts'
@@ -79,24 +80,8 @@ describe('the recovery gate', () => {
     await service.simulator.faults({ webhooks: { drop: 1 } })
     const { id } = await service.client.submit({ model: GEMINI, input: { prompt: 'forgotten intent' } })
     const running = await inPhase(service, id, 'created', 'running')
-    // What a crash that loses the last moments leaves behind: the job in the line, nothing of its attempt.
-    const { keys, redis } = service
     const prediction = running.prediction_id ?? ''
-    await service.redis
-      .multi()
-      .hset(keys.job(id), 'phase', 'queued', 'status', 'queued', 'attempt', '0', 'prediction_id', '', 'rev', '1')
-      .hdel(keys.job(id), 'submitted_at', 'prediction_created_at', 'started_at')
-      .hdel(keys.job(id), ...(await redis.hkeys(keys.job(id))).filter((field) => field.startsWith('1.')))
-      .del(keys.prediction('default', prediction))
-      .srem(keys.open('default'), `${id}:1`)
-      .zrem(keys.due, `attempt:${id}:1`)
-      .hincrby(keys.phases, running.phase, -1)
-      .hincrby(keys.phases, 'queued', 1)
-      .zrem(keys.tenantStatus('default', running.status), id)
-      .zadd(keys.tenantStatus('default', 'queued'), 0, id)
-      .zadd(keys.due, 0, `job:${id}`)
-      .script('FLUSH')
-      .exec()
+    await forgetAttempt(service, running, 'default')
     const job = await waitFor('the prediction to be adopted', async () => {
       const now = await service.client.get(id)
       return now.prediction_id === prediction && now
