@@ -17,7 +17,7 @@ export function createMayRunUnpriced(options: {
   const refusal = (why: string): ServiceError =>
     new ServiceError(
       'no_price',
-      `${why} and this job has no price. Submit it by a preset with a price; the operator may allow it with UNPRICED_MODELS=allow.`,
+      `${why}, and this job has no price. Submit it by a preset with a price; the operator may allow it with UNPRICED_MODELS=allow.`,
     )
   return async (by, jobs) => {
     const unpriced = jobs.filter(({ price }) => price === null)
@@ -28,6 +28,7 @@ export function createMayRunUnpriced(options: {
       options.budgets.texts(scopes, { fresh: true }),
     ])
     if (limited) throw refusal("The tenant's credit is limited")
-    if ([...budgets.values()].flatMap(readBudgets).some(({ hard }) => hard)) throw refusal('A budget counts this job')
+    if ([...budgets.values()].flatMap(readBudgets).some(({ hard }) => hard))
+      throw refusal('A hard budget counts its cost')
   }
 }
