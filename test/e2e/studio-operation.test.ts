@@ -87,8 +87,10 @@ describe('budgets', () => {
     await finished(studio.service, id)
     const page = await visit('/credits')
     const budgets = page.getByRole('region', { name: 'Budgets' })
-    await budgets.getByRole('row', { name: /^Trial.*All runs · each month 0\.003 0\.006/ }).waitFor()
-    await budgets.getByRole('row', { name: /^Each user: <b>ada<\/b>.*each day · only counts 0\.003 0\.003/ }).waitFor()
+    await budgets.getByRole('row', { name: /^Trial.*All runs · each month · resets .+ 0\.003 0\.006/ }).waitFor()
+    await budgets
+      .getByRole('row', { name: /^Each user: <b>ada<\/b>.*each day · only counts · resets .+ 0\.003 0\.003/ })
+      .waitFor()
     expect(await serious(page)).toEqual([])
     const [download] = await Promise.all([
       page.waitForEvent('download'),

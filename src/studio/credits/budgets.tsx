@@ -38,9 +38,6 @@ export function BudgetsCard() {
               <th scope="col" className="number">
                 Limit
               </th>
-              <th scope="col" className="number wide-only">
-                Resets
-              </th>
             </tr>
           </thead>
           <tbody>{budgets?.map((budget) => rowsOf(budget))}</tbody>
@@ -82,16 +79,16 @@ function Row({ budget, name, used }: { budget: Budget; name: string; used: numbe
     <tr>
       <th scope="row">
         <span dir="auto">{name}</span>
-        <span className="budget-about muted">{about.filter((part) => part !== null).join(' · ')}</span>
+        <span className="budget-about muted">
+          {about.filter((part) => part !== null).join(' · ')} · resets{' '}
+          <time dateTime={resets_at}>{UNTIL.format(Date.parse(resets_at))}</time>
+        </span>
         <span className="budget-bar" aria-hidden="true">
           <span className={isFull ? 'budget-full' : ''} style={{ width: `${Math.min(1, used / limit) * 100}%` }} />
         </span>
       </th>
       <td className="number">{credits(used)}</td>
       <td className="number">{credits(limit)}</td>
-      <td className="number wide-only">
-        <time dateTime={resets_at}>{UNTIL.format(Date.parse(resets_at))}</time>
-      </td>
     </tr>
   )
 }

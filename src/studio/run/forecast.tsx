@@ -6,8 +6,9 @@ import { useStudio } from '../studio-context.ts'
 /** Lists and streams do not show it, and it changes as others start. */
 const AGAIN_MS = 2_000
 
-/** Whole seconds: a forecast is no more exact. */
-const roughly = (seconds: number): string => (seconds < 60 ? `${seconds} s` : duration(seconds * 1000))
+/** Whole seconds: a forecast is no more exact. It stays on one line. */
+const roughly = (seconds: number): string =>
+  (seconds < 60 ? `${seconds} s` : duration(seconds * 1000)).replaceAll(' ', '\u00a0')
 
 /** How many runs start before a waiting one, and when it is expected to start. Optional: nothing on an error. */
 export function StartForecast({ job }: { job: Job }) {
