@@ -16,6 +16,7 @@ import { createCleanUp } from '../workers/clean-up.ts'
 import { createCopyOutputs } from '../workers/copy-outputs.ts'
 import { trackCreates } from '../workers/creates-in-flight.ts'
 import { createNextPoll } from '../workers/next-poll.ts'
+import { createPermits } from '../workers/permits.ts'
 import { createPollPrediction } from '../workers/poll-prediction.ts'
 import { createPollWindow } from '../workers/poll-window.ts'
 import { createPrepareInput } from '../workers/prepare-input.ts'
@@ -76,6 +77,19 @@ export async function buildWorkers(
   const presence = createRedisPresence(redis, keys.presence, core.generation)
   const inFlight = await trackCreates(presence, timings, conditions, log)
   scope.defer('creates', inFlight.stop)
+  const recover = createRecoverIntents({
+    store,
+    lifecycle,
+    accounts,
+    tokens,
+    presence,
+    timings,
+    sameDeployment: core.sameDeployment,
+    conditions,
+    conditionsOf: core.conditionsOf,
+    log,
+  })
+  const chooser = createChooseAccount({ store, terms: accountsOf(config), clock })
   const { sender, distribute, progress } = buildNotifications(core, options, scope)
   const workers = await startWorkers({
     redis,
@@ -89,18 +103,7 @@ export async function buildWorkers(
     log,
     processors: {
       submit: createSubmitJob({
-        recover: createRecoverIntents({
-          store,
-          lifecycle,
-          accounts,
-          tokens,
-          presence,
-          timings,
-          sameDeployment: core.sameDeployment,
-          conditions,
-          conditionsOf: core.conditionsOf,
-          log,
-        }),
+        recover,
         prepare: createPrepareInput({
           jobs: store,
           uploads: core.uploads,
@@ -110,21 +113,26 @@ export async function buildWorkers(
           log,
         }),
         outputShapes: createOutputShapes(models, SHAPE_WITHIN_MS),
-        inFlight,
-        store,
-        accounts,
-        chooser: createChooseAccount({
+        permitFor: createPermits({
           store,
-          terms: accountsOf(config),
+          accounts,
+          chooser,
+          recover,
+          inFlight,
+          lifecycle,
+          timings,
+          conditions,
+          log,
           clock,
         }),
+        store,
+        accounts,
+        chooser,
         lifecycle,
         tokens,
         timings,
-        conditions,
         waits: core.waits,
         log,
-        clock,
       }),
       sweep: createSweep({
         store,
