@@ -19,7 +19,7 @@ import type { WaitingOf } from './waiting.ts'
 export interface ExplainDependencies {
   store: AcceptanceCheck & Turns
   lifecycle: Pick<Lifecycle, 'newJobId'>
-  inputs: Pick<Inputs, 'check'>
+  inputs: Pick<Inputs, 'check' | 'estimate'>
   mayRunUnpriced: MayRunUnpriced
   credits: Pick<CreditStore, 'account'>
   budgets: Pick<BudgetStore, 'counts'>
@@ -94,12 +94,13 @@ export function createExplain(dependencies: ExplainDependencies): Explain {
     if (full()) throw queueFull()
     const { tenant, keyId, limits, scopes } = by
     await mayRunUnpriced({ tenant, key_id: keyId }, jobs)
-    const records = jobs.map((job) => newRecord(job, lifecycle.newJobId(), null))
     await inputs.check(
       tenant,
-      records.map(({ input }) => input ?? {}),
+      jobs.map(({ input }) => input),
       files,
     )
+    const estimates = await mapLimited(jobs, AT_ONCE, ({ price, input }) => inputs.estimate(price, input, files))
+    const records = jobs.map((job, i) => newRecord({ ...job, estimate: estimates[i] ?? 0 }, lifecycle.newJobId(), null))
     const { result, charges, queued } = await store.mayAccept(records, { queuedJobs: limits.queued_jobs })
     if (result.kind !== 'allowed') throw refusedAccept(result)
     const kinds = kindsOf(records)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createClient } from '../../src/client/client.ts'
 import type { Explanation, Job } from '../../src/client/types.ts'
+import { dataUri, tone } from '../simulator/support/media.ts'
 import { code, createOperator, type Answer, type Operator } from '../support/operator.ts'
 import { runGenqueue } from '../support/genqueue.ts'
 import { noisyPicture } from '../support/picture.ts'
@@ -23,6 +24,17 @@ price: { per_run: 3000 }
 policies: { concurrency: 5, per_tenant: 2 }
 `
 
+const SPEECH = `
+name: speech
+title: Speech
+model: wan-video/wan-2.2-s2v
+input: { overrides: [prompt, image, audio] }
+schema:
+  required: [audio]
+  properties: { prompt: { type: string }, image: { type: string, format: uri }, audio: { type: string, format: uri } }
+price: { per_video_second: 200, expect: { video_seconds: { duration_of: audio, default: 10 } } }
+`
+
 let service: TestService
 let operator: Operator
 let tenant: string
@@ -31,6 +43,7 @@ beforeAll(async () => {
   const dir = join(tempDir(), 'presets')
   mkdirSync(dir)
   writeFileSync(join(dir, 'picture.yaml'), PICTURE)
+  writeFileSync(join(dir, 'speech.yaml'), SPEECH)
   service = await startService({ env: { PRESETS_DIR: dir }, simulator: { speed: 50 } })
   operator = createOperator(service)
   tenant = await operator.newTenant({ queued_jobs: 3 })
@@ -107,6 +120,17 @@ describe('an explanation', () => {
     expect(ordered.body.last_forecast).toBeNull()
     await operator.ask(`/v1/admin/pauses?scope=${encodeURIComponent(pause.scope)}`, { method: 'DELETE' })
     await operator.ask(`/v1/admin/budgets/${made.id}`, { method: 'DELETE' })
+  })
+
+  test('measures the files by whose duration a job is held for', async () => {
+    const sound = tone(20)
+    const held = async (audio: string): Promise<number> =>
+      (await explain({ preset: 'speech', input: { audio } })).body.cost.hold
+    expect(await held(dataUri(sound, 'audio/wav'))).toBe(4000)
+    const client = createClient({ baseUrl: service.url, key })
+    const { url } = await client.upload(new Blob([sound], { type: 'audio/wav' }))
+    expect(await held(new URL(url).pathname)).toBe(4000)
+    expect(await held('https://example.com/of-any-length.wav')).toBe(2000)
   })
 
   test('is refused as the submission would be', async () => {

@@ -8,7 +8,7 @@ const BLOCK_BYTES = 64 * 1024
 const MAX_BLOCKS = 32
 const MAX_REMEMBERED = 5000
 
-/** Measures stored files by their headers. A file never changes, so its duration is remembered. */
+/** Measures files by their headers. A stored file never changes, so its duration is remembered. */
 export function createDurations(artifacts: Pick<ArtifactStore, 'open'>, log: Logger) {
   const known = new Map<string, number | null>()
 
@@ -37,20 +37,31 @@ export function createDurations(artifacts: Pick<ArtifactStore, 'open'>, log: Log
     })
   }
 
+  async function orNull(upload: string | null, measured: () => Promise<number | null>): Promise<number | null> {
+    try {
+      return await measured()
+    } catch (error) {
+      log.debug({ err: error, upload }, 'an input file could not be measured')
+      return null
+    }
+  }
+
   return {
     /** s; null: it cannot be determined. Never fails. */
-    async of(upload: UploadRecord): Promise<number | null> {
-      const remembered = known.get(upload.id)
-      if (remembered !== undefined) return remembered
-      try {
+    of: (upload: UploadRecord): Promise<number | null> =>
+      orNull(upload.id, async () => {
+        const remembered = known.get(upload.id)
+        if (remembered !== undefined) return remembered
         const seconds = await measure(upload)
         if (known.size >= MAX_REMEMBERED) known.clear()
         known.set(upload.id, seconds)
         return seconds
-      } catch (error) {
-        log.debug({ err: error, upload: upload.id }, 'an input file could not be measured')
-        return null
-      }
-    },
+      }),
+
+    /** The same of a file that is not stored. */
+    ofBytes: ({ media_type, bytes }: { media_type: string; bytes: Buffer }): Promise<number | null> =>
+      orNull(null, () =>
+        readDuration(media_type, bytes.length, (at, length) => Promise.resolve(bytes.subarray(at, at + length))),
+      ),
   }
 }

@@ -174,16 +174,26 @@ export function createInputs({ uploads, artifacts, jobs, limits, reserve, timing
   }
 
   /** Durations of the files that fields of an input name, s; those that are not known are left out. */
-  async function secondsOf(input: JsonObject, fields: readonly string[]): Promise<Map<string, number>> {
+  async function secondsOf(
+    input: JsonObject,
+    fields: readonly string[],
+    files: TakenFiles,
+  ): Promise<Map<string, number>> {
     const found = new Map<string, number>()
     for (const field of fields) {
       const text = input[field]
-      const id = typeof text === 'string' ? referenceOf(text) : null
-      const record = id === null ? null : await uploads.read(id)
-      const seconds = record?.state === 'ready' ? await durations.of(record) : null
+      const seconds = typeof text === 'string' ? await secondsOfFile(text, files) : null
       if (seconds !== null) found.set(field, seconds)
     }
     return found
+  }
+
+  async function secondsOfFile(text: string, files: TakenFiles): Promise<number | null> {
+    const taken = files.get(text)
+    if (taken) return durations.ofBytes(taken)
+    const id = referenceOf(text)
+    const record = id === null ? null : await uploads.read(id)
+    return record?.state === 'ready' ? durations.of(record) : null
   }
 
   async function release(applicants: readonly Applicant[]): Promise<void> {
@@ -311,11 +321,11 @@ export function createInputs({ uploads, artifacts, jobs, limits, reserve, timing
     release,
 
     /**
-     * Amount to hold for a job with this input, which was attached; micro-credits. Files of ours are measured where the price depends
-     * on their duration.
+     * Amount to hold for a job with this input, which was attached, or checked with these `files`; micro-credits. Files of ours are
+     * measured where the price depends on their duration.
      */
-    async estimate(price: PriceRule | null, input: JsonObject): Promise<number> {
-      return price === null ? 0 : estimatePrice(price, input, await secondsOf(input, measuredFields(price)))
+    async estimate(price: PriceRule | null, input: JsonObject, files: TakenFiles = new Map()): Promise<number> {
+      return price === null ? 0 : estimatePrice(price, input, await secondsOf(input, measuredFields(price), files))
     },
 
     /** Removes the files of a removed input, unless other jobs use them or their own retention lasts. */
