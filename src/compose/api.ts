@@ -161,7 +161,6 @@ export async function buildApi(core: Core, options: ServiceOptions, scope: Scope
   const figures = {
     ...store,
     createRate: briefly(FIGURES_FRESH_MS, store.createRate),
-    forecastErrors: briefly(FIGURES_FRESH_MS, store.forecastErrors),
   }
   const forecastOf = createForecasts({ store: figures, hub, accountsFor, log })
   const waitingOf = createWaiting({ store: figures, accountsFor, conditions, waits: core.waits, manual: core.limits })
