@@ -104,7 +104,7 @@ import { buildMailPages, buildMailTransport } from './mail.ts'
 
 /** Limit of refused webhooks of one address, per process. */
 const WEBHOOK_FAILURES_PER_MINUTE = 100
-/** The rate of creates, and the errors of forecasts, are shown with at most this age, ms. */
+/** The rate of creates is shown with at most this age, ms. */
 const FIGURES_FRESH_MS = 1_000
 /** Interval between comparisons of a known secret, ms. */
 const SECRET_CHECK_MS = 10 * 60_000

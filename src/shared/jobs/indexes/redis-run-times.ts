@@ -4,7 +4,7 @@ import { loadScript } from '../../redis/script.ts'
 import type { JobKeys } from '../record/job-keys.ts'
 import type { RunTimes } from '../ports.ts'
 import { REMEMBER_RUN } from './line-keys.ts'
-import { MAX_RUNS, runTimeBucket, runTimeQuantile } from '../rules/run-times.ts'
+import { MAX_RUNS, runTimeBucket, runTimeQuantile, runTimeRange } from '../rules/run-times.ts'
 
 const countsReply = z.array(z.string())
 const rememberRun = loadScript(REMEMBER_RUN)
@@ -50,22 +50,16 @@ export function createRedisRunTimes({ redis, keys }: { redis: Redis; keys: JobKe
     if (p50 !== null) await redis.hset(keys.costs, model, (p50 / 1000).toFixed(3))
   })
 
-  /** Number of runs by bucket. */
-  async function read(model: string): Promise<Record<string, number>> {
+  async function runTimes(model: string): ReturnType<RunTimes['runTimes']> {
     await durations.flush()
-    const counts = await redis.hgetall(keys.runTimes(model))
-    return Object.fromEntries(Object.entries(counts).map(([bucket, count]) => [bucket, Number(count)]))
+    return runTimeRange(await redis.hgetall(keys.runTimes(model)))
   }
 
   return {
-    async expectedRun(model) {
-      return runTimeQuantile(await read(model), 0.9)
-    },
+    runTimes,
 
-    async runTimes(model) {
-      const runs = await read(model)
-      const [p50, p90] = [runTimeQuantile(runs, 0.5), runTimeQuantile(runs, 0.9)]
-      return p50 === null || p90 === null ? null : { p50, p90 }
+    async expectedRun(model) {
+      return (await runTimes(model))?.p90 ?? null
     },
 
     rememberRun: durations.add,

@@ -6,7 +6,7 @@ import type { JobKeys } from '../record/job-keys.ts'
 import { classLetter, lineMember } from '../record/line-member.ts'
 import type { Turns } from '../ports.ts'
 import type { Priority } from '../rules/job.ts'
-import { MAX_RUNS, runTimeBucket, runTimeQuantile } from '../rules/run-times.ts'
+import { MAX_RUNS, runTimeBucket, runTimeRange } from '../rules/run-times.ts'
 import type { Rival, Slots } from '../rules/turn.ts'
 import { ORDER_LUA, orderKeys, REMEMBER_RUN } from './line-keys.ts'
 
@@ -42,10 +42,8 @@ export function createRedisTurns({ redis, keys }: { redis: Redis; keys: JobKeys 
   })
 
   const errorsOf = briefly(CROWD_FRESH_MS, async (priority: Priority) => {
-    const found = Object.entries(await redis.hgetall(keys.forecasts(priority)))
-    const counts = Object.fromEntries(found.map(([bucket, count]) => [bucket, Number(count)]))
-    const [p50, p90] = [runTimeQuantile(counts, 0.5), runTimeQuantile(counts, 0.9)]
-    return p50 === null || p90 === null ? null : { p50: p50 / PARTS, p90: p90 / PARTS }
+    const parts = runTimeRange(await redis.hgetall(keys.forecasts(priority)))
+    return parts && { p50: parts.p50 / PARTS, p90: parts.p90 / PARTS }
   })
 
   return {

@@ -25,3 +25,10 @@ export function runTimeQuantile(buckets: Record<string, number>, quantile: numbe
   }
   return null
 }
+
+/** From the hash of a digest, bucket -> number of runs; null as above. */
+export function runTimeRange(hash: Record<string, string>): { p50: number; p90: number } | null {
+  const buckets = Object.fromEntries(Object.entries(hash).map(([bucket, count]) => [bucket, Number(count)]))
+  const [p50, p90] = [runTimeQuantile(buckets, 0.5), runTimeQuantile(buckets, 0.9)]
+  return p50 === null || p90 === null ? null : { p50, p90 }
+}
