@@ -1,13 +1,13 @@
 import { userInfo } from 'node:os'
 import type { Command } from 'commander'
-import type { OperatorChange, ScopeLimits } from '../shared/limits/ports.ts'
+import type { ManualPause, OperatorChange, ScopeLimits } from '../shared/limits/ports.ts'
 import {
   limitChangeSchema,
   pauseRequestSchema,
   resumeSchema,
   UNLIMITED,
+  type LimitName,
 } from '../shared/limits/rules/limit-requests.ts'
-import type { ManualPause } from '../shared/limits/ports.ts'
 import { changeView, limitsView, pauseView } from '../shared/limits/rules/limit-view.ts'
 import { addAction, describeOperator, type DefineCommand } from './command.ts'
 import { EXIT, RefusedError } from './failures.ts'
@@ -43,8 +43,12 @@ function readValue(name: string, text: string | undefined): number | typeof UNLI
 function printLimits(limits: readonly ScopeLimits[], json: boolean): void {
   const views = limits.map(limitsView)
   const value =
-    (name: 'concurrency' | 'per_tenant' | 'weight' | 'creates_per_minute') => (view: (typeof views)[number]) =>
-      view[name] === null ? null : `${view[name]}${view.set.includes(name) ? '' : ' (default)'}`
+    (name: LimitName) =>
+    (view: (typeof views)[number]): string | null => {
+      const isSet = view.set.includes(name)
+      if (view[name] === null) return isSet ? UNLIMITED : null
+      return `${view[name]}${isSet ? '' : ' (default)'}`
+    }
   printRecords(views, {
     json,
     columns: {

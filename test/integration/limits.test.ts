@@ -234,7 +234,7 @@ test('the command line does the same on Redis, and every change is recorded with
   )
   expect(set).toMatchObject({ exit: 0, stderr: '' })
   expect(JSON.parse(set.stdout)).toMatchObject({ scope: 'preset:portrait', concurrency: 4, per_tenant: null })
-  expect((await genqueue('limits', 'list')).stdout).toMatch(/preset:portrait +0 +4 /)
+  expect((await genqueue('limits', 'list')).stdout).toMatch(/preset:portrait +0 +4 +unlimited/)
   expect(
     (await genqueue('limits', 'set', 'preset:portrait', '--concurrency', 'default', '--per-tenant', 'default')).exit,
   ).toBe(0)
