@@ -275,14 +275,7 @@ const targetOf = ({ model, version }: Preset): Target => ({
 
 /** The policies of a job: those of its request, and those of its preset where the request sets none; without retention. */
 function policiesOf(
-  {
-    overrides: _overrides,
-    keep: _keep,
-    concurrency: _all,
-    per_tenant: _each,
-    in_flight_limit: _old,
-    ...policies
-  }: Policies,
+  { overrides: _overrides, keep: _keep, concurrency: _all, per_tenant: _each, ...policies }: Policies,
   request: Pick<JobRequest, (typeof POLICY_NAMES)[number]>,
 ) {
   const { keep: _own, ...asked } = pick(request, POLICY_NAMES)

@@ -81,12 +81,16 @@ describe('a preset', () => {
         resubmit_limit: 2,
         concurrency: null,
         per_tenant: null,
-        in_flight_limit: null,
         charge_canceled: false,
         keep: {},
         overrides: ['start_within'],
       },
     })
+  })
+
+  test('may use the former name of a limit', () => {
+    expect(read(poster({ policies: { in_flight_limit: 3 } })).policies).toMatchObject({ per_tenant: 3 })
+    expect(read(poster({ policies: { in_flight_limit: 3, per_tenant: 2 } })).policies).toMatchObject({ per_tenant: 2 })
   })
 
   test('may say what its output means, and how its files are called', () => {

@@ -21,7 +21,7 @@ export function presetRoutes(catalogue: Catalogue, store: Pick<RunTimes, 'runTim
   async function view(preset: Preset): Promise<PresetView> {
     const { name, title, description, model, version, deployment, serves, input, output, key_pattern, price } = preset
     const [schema, runs] = await Promise.all([catalogue.presetSchema(preset), store.runTimes(runsOf(preset))])
-    const { overrides, in_flight_limit, ...policies } = preset.policies
+    const { overrides, ...policies } = preset.policies
     const problem = preset.schema === 'model' ? await catalogue.problemOf(model ?? '', version) : null
     return {
       name,
@@ -42,7 +42,6 @@ export function presetRoutes(catalogue: Catalogue, store: Pick<RunTimes, 'runTim
       price,
       estimate: price && estimatePrice(price, { ...input.default, ...input.fixed }),
       ...policies,
-      per_tenant: policies.per_tenant ?? in_flight_limit,
       keep: ownKeepWords(policies.keep),
       webhook_events: subscribed(policies.webhook_events),
       policy_overrides: overrides,

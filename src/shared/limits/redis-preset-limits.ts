@@ -11,7 +11,7 @@ export interface PresetLimits {
 export const presetLimits = ({ name, policies }: Pick<Preset, 'name' | 'policies'>): PresetLimits => ({
   name,
   concurrency: policies.concurrency,
-  per_tenant: policies.per_tenant ?? policies.in_flight_limit,
+  per_tenant: policies.per_tenant,
 })
 
 const DEFAULT = 'default '

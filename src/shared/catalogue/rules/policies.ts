@@ -64,28 +64,33 @@ export const POLICY_NAMES = policyName.options
 const inFlight = z.number().int().min(1).max(100_000).nullable().default(null)
 
 /** Policies of a preset's jobs; `overrides`: the ones that a job may set itself. */
-export const policiesSchema = z.strictObject({
-  timeout: policySchemas.timeout.default(600),
-  start_within: policySchemas.start_within.default(86_400),
-  webhook_events: policySchemas.webhook_events.default(() => []),
-  on_unknown: policySchemas.on_unknown.default('fail'),
-  store: policySchemas.store.default('copy'),
-  /** Retention of a job, its payload and its files; absent: the deployment's. */
-  keep: policySchemas.keep.default({}),
-  /** Number of times that a prediction is recreated after a failure of the platform. */
-  resubmit_limit: z.number().int().min(0).max(5).default(2),
-  /** Limits of jobs of the preset that are in flight at once: of all tenants together, and of each tenant. */
-  concurrency: inFlight,
-  per_tenant: inFlight,
-  /** The former name of `per_tenant`. */
-  in_flight_limit: inFlight,
-  /** Whether a job that is canceled after its prediction started is charged. */
-  charge_canceled: z.boolean().default(false),
-  overrides: z
-    .array(policyName)
-    .max(POLICY_NAMES.length)
-    .default(() => []),
-})
+export const policiesSchema = z
+  .strictObject({
+    timeout: policySchemas.timeout.default(600),
+    start_within: policySchemas.start_within.default(86_400),
+    webhook_events: policySchemas.webhook_events.default(() => []),
+    on_unknown: policySchemas.on_unknown.default('fail'),
+    store: policySchemas.store.default('copy'),
+    /** Retention of a job, its payload and its files; absent: the deployment's. */
+    keep: policySchemas.keep.default({}),
+    /** Number of times that a prediction is recreated after a failure of the platform. */
+    resubmit_limit: z.number().int().min(0).max(5).default(2),
+    /** Limits of jobs of the preset that are in flight at once: of all tenants together, and of each tenant. */
+    concurrency: inFlight,
+    per_tenant: inFlight,
+    /** The former name of `per_tenant`. */
+    in_flight_limit: inFlight,
+    /** Whether a job that is canceled after its prediction started is charged. */
+    charge_canceled: z.boolean().default(false),
+    overrides: z
+      .array(policyName)
+      .max(POLICY_NAMES.length)
+      .default(() => []),
+  })
+  .transform(({ in_flight_limit, ...policies }) => ({
+    ...policies,
+    per_tenant: policies.per_tenant ?? in_flight_limit,
+  }))
 
 export type Policies = z.output<typeof policiesSchema>
 
