@@ -9,6 +9,7 @@ import { newRecord, type NewJob } from '../shared/jobs/rules/new-job.ts'
 import { placeOf, targetScope } from '../shared/jobs/rules/place.ts'
 import type { Slots } from '../shared/jobs/rules/turn.ts'
 import { mapLimited } from '../shared/values/concurrency.ts'
+import { sumOf } from '../shared/values/sum.ts'
 import { refusedAccept, queueFull } from './accepting.ts'
 import type { ForecastOf } from './forecasts.ts'
 import type { JobView } from './job-view.ts'
@@ -105,7 +106,7 @@ export function createExplain(dependencies: ExplainDependencies): Explain {
     if (result.kind !== 'allowed') throw refusedAccept(result)
     const kinds = kindsOf(records)
     const maySee = scopes.includes('credits:read')
-    const hold = records.reduce((sum, { estimate }) => sum + estimate, 0)
+    const hold = sumOf(records, ({ estimate }) => estimate)
     const [account, ofKinds, seen, spent] = await Promise.all([
       maySee ? credits.account(tenant) : null,
       limitsOf(kinds),

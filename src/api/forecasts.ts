@@ -57,8 +57,10 @@ export function createForecasts({ store, hub, accountsFor, log }: ForecastDepend
   async function paceOf(job: JobRecord): Promise<Pace | null> {
     const pace: Pace = { perMinute: 0, free: 0, pausedFor: 0 }
     const paused: Pace[] = []
-    for (const name of accountsFor(job)) {
-      const [pause, { perMinute, free }] = await Promise.all([store.pause(name), store.createRate(name)])
+    const all = await Promise.all(
+      accountsFor(job).map((name) => Promise.all([store.pause(name), store.createRate(name)])),
+    )
+    for (const [pause, { perMinute, free }] of all) {
       if (pause === null) {
         pace.perMinute += perMinute
         pace.free += free
