@@ -1,8 +1,8 @@
-import { hash } from 'node:crypto'
 import { z } from 'zod'
 import type { FrozenBudget } from './frozen-budget.ts'
 import type { JobRecord } from '../../jobs/rules/job.ts'
 import { DEFAULT_TENANT } from '../../tenants/rules/tenant.ts'
+import { crockfordOf } from '../../values/crockford.ts'
 import { BUDGET_PERIODS, periodAt, type BudgetPeriod, type Period } from './period.ts'
 
 /**
@@ -17,11 +17,8 @@ export const BUDGET_ID = /^bdg_[0-9A-HJKMNP-TV-Z]{26}$/
 /** Budgets of one scope. */
 export const MOST_BUDGETS = 10
 
-const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
-
 /** The id of the budget that a request with this idempotency key makes. */
-export const budgetIdOf = (key: string): string =>
-  `bdg_${[...hash('sha256', `budget ${key}`, 'buffer').subarray(0, 26)].map((byte) => CROCKFORD[byte & 31]).join('')}`
+export const budgetIdOf = (key: string): string => `bdg_${crockfordOf(`budget ${key}`, 26)}`
 
 const budgetSchema = z.object({
   v: z.literal(1),

@@ -1,7 +1,7 @@
-import { hash } from 'node:crypto'
 import { encodeTime } from 'ulid'
 import { z } from 'zod'
 import { batchId, jobId } from '../../jobs/rules/ids.ts'
+import { crockfordOf } from '../../values/crockford.ts'
 import { ANNOUNCED_TYPES, OWED_TYPES } from './event-types.ts'
 
 /**
@@ -58,8 +58,5 @@ export const announcementSchema = z.object({
 })
 export type Announcement = z.output<typeof announcementSchema>
 
-const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
-
 /** The id of the one notice of an event that happens to a thing at a time, ms: owed again, it is the same. */
-export const noticeIdOf = (at: number, thing: string): string =>
-  encodeTime(at, 10) + [...hash('sha256', thing, 'buffer').subarray(0, 16)].map((byte) => CROCKFORD[byte & 31]).join('')
+export const noticeIdOf = (at: number, thing: string): string => encodeTime(at, 10) + crockfordOf(thing, 16)
