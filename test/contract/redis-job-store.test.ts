@@ -304,6 +304,23 @@ describe('a commit', () => {
     expect(await dump(at)).toEqual(before)
   })
 
+  test.each(['account', 'pauseClocks', 'tenantStatus'] as const)(
+    'checks the type of %s before it writes anything of a new job',
+    async (which) => {
+      const at = await scene()
+      const key = {
+        account: at.keys.account(ACCOUNT),
+        pauseClocks: at.keys.pauseClocks,
+        tenantStatus: at.keys.tenantStatus('t', 'queued'),
+      }[which]
+      await at.redis.del(key)
+      await at.redis.lpush(key, 'a list')
+      const before = await dump(at)
+      await expect(accepted(at, { tenant: 't' })).rejects.toThrow(/WRONGTYPE/)
+      expect(await dump(at)).toEqual(before)
+    },
+  )
+
   test('does not take a prediction that another attempt owns', async () => {
     const at = await scene()
     const [one, two] = [await accepted(at), await accepted(at)]

@@ -97,7 +97,7 @@ local type_of = {
 }
 -- The types of further keys, whose indexes are the first arguments.
 local types_beside = {
-  hset_paused = { 'hash' }, hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' }, may_store = { 'hash' },
+  hold = { 'stream' }, settle = { 'stream', 'hash', 'hash' }, in_batch = { 'zset' }, may_store = { 'hash' },
   model_pass = { 'hash', 'hash' }, model_fault = { 'hash', 'hash' }, model_works = { 'hash', 'hash' },
 }
 
@@ -149,6 +149,8 @@ local function hears(subscribed, type)
   return subscriptions[subscribed][type]
 end
 local is_heard = {}
+-- What `hset_paused` writes, by the position of the operation: the pause clock of the account, and of pauses by hand.
+local paused_for = {}
 -- Of these also programs hear that follow the events of the tenant.
 local is_followed_type = { ['credits.low'] = true, ['budget.alert'] = true }
 
@@ -169,7 +171,11 @@ while at <= #ARGV do
       return redis.error_reply('WRONGTYPE ' .. name .. ' on a ' .. found)
     end
   end
-  if name == 'hset_paused' or name == 'crowd' then
+  if name == 'hset_paused' then
+    -- Read here, where Redis refuses another type before anything is written.
+    paused_for[at] = pause_clock(KEYS[2], now) + manual_clock(KEYS[tonumber(ARGV[at + 3])], { unpack(ARGV, at + 5, at + 2 + count) }, now)
+  end
+  if name == 'crowd' then
     local found = type_found(KEYS[2])
     if found ~= 'none' and found ~= 'hash' then
       return redis.error_reply('WRONGTYPE the account is a ' .. found)
@@ -212,8 +218,11 @@ while at <= #ARGV do
       return reply('taken', holder)
     end
   end
-  if name == 'below' and redis.call('ZCARD', key) + tonumber(ARGV[at + 4]) > tonumber(ARGV[at + 3]) then
-    return reply('full', ARGV[at + 3])
+  if name == 'below' then
+    if redis.call('ZCARD', key) + tonumber(ARGV[at + 4]) > tonumber(ARGV[at + 3]) then
+      return reply('full', ARGV[at + 3])
+    end
+    found_types[key] = 'zset'
   end
   if name == 'leased' then
     local place = redis.call('HGET', key, ARGV[at + 3])
@@ -423,7 +432,7 @@ while at <= #ARGV do
   elseif name == 'hincrby' then
     redis.call('HINCRBY', key, first, second)
   elseif name == 'hset_paused' then
-    detail = whole(pause_clock(KEYS[2], now) + manual_clock(KEYS[tonumber(first)], { unpack(ARGV, at + 5, at + 2 + count) }, now))
+    detail = whole(paused_for[at])
     set_fields(key, second, detail)
   elseif name == 'pause' then
     pause_creation(key, now, tonumber(first), second)
