@@ -2,7 +2,7 @@ import type { Forecast } from './description/jobs.ts'
 import type { EventHub } from '../shared/events/event-hub.ts'
 import { isFinal, type JobRecord } from '../shared/jobs/rules/job.ts'
 import type { CreateRates, CreationPause, JobReader, RunTimes, Turns } from '../shared/jobs/ports.ts'
-import { placeOf } from '../shared/jobs/rules/place.ts'
+import { isAccountScope, placeOf } from '../shared/jobs/rules/place.ts'
 import { forecastError, forecastStart, positionOf, startsIn, type Pace, type Turn } from '../shared/jobs/rules/turn.ts'
 import type { Logger } from '../shared/process/logger.ts'
 import { briefly } from '../shared/values/briefly.ts'
@@ -120,7 +120,10 @@ export function createForecasts({ store, hub, accountsFor, log }: ForecastDepend
     if (waiting.crowd !== null) return { position: null, starts_in: null, run_time: runTime }
     const turn = behind(await store.turnOf(placeOf(job)), after, ofLane)
     // Nobody knows when an operator resumes it, a condition ends, or an account has a slot.
-    const isOpen = waiting.condition !== null || waiting.manual !== null || waiting.blocked?.startsWith('account:')
+    const isOpen =
+      waiting.condition !== null ||
+      waiting.manual !== null ||
+      (waiting.blocked !== null && isAccountScope(waiting.blocked))
     const starts_in = isOpen ? null : await startOf(job, turn, runTime, isReal)
     return { position: positionOf(turn), starts_in, run_time: runTime }
   }
